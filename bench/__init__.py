@@ -1,0 +1,1 @@
+"""What watchword costs: `scripts/bench`, explained in docs/performance.md."""

@@ -1,0 +1,137 @@
+"""Measure, print, and keep: `python -m bench --help`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shlex
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from bench import scenarios
+from bench.claims import claims
+from bench.disk import commit_seconds, file_system
+from bench.measure import CROWD
+from bench.report import report
+from bench.results import Machine, Results
+from bench.rig import Plan
+
+ALL = ("send", "check", "million", "sweep", "processes")
+MILLION = 1_000_000
+_QUICK_ROWS = 10_000
+
+
+def main(words: Sequence[str]) -> int:
+    """0 when every claim that was measured holds, else 1."""
+    asked = _read(words)
+    plan = _plan(asked)
+    os.sched_setaffinity(0, {plan.client_core})
+    command = shlex.join(["scripts/bench", *words])
+    results = Results(machine=machine(plan.folder), command=command)
+    measure(plan, results, asked, _tell_since(time.monotonic()))
+    text = report(results)
+    print(text)
+    if asked.markdown:
+        asked.markdown.write_text(text)
+    if asked.json:
+        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
+    return 0 if all(claim.holds for claim in claims(results)) else 1
+
+
+def measure(plan: Plan, results: Results, asked: argparse.Namespace, tell: scenarios.Tell) -> None:
+    """Fill in what was asked for."""
+    kinds = {"send", "check"} & set(asked.only)
+    workers = {"off": [False], "on": [True], "both": [False, True]}[asked.worker]
+    if asked.profile:
+        results.profiles = scenarios.profile(plan, tell, kinds=kinds, deliver=workers[-1])
+        return
+    results.commit_ms = commit_seconds(plan.folder) * 1e3
+    tell(f"one bare commit: {results.commit_ms:.3f} ms")
+    for deliver in workers if kinds else ():
+        tell(f"worker {'on' if deliver else 'off'}")
+        results.speed += scenarios.speed(plan, tell, kinds=kinds, deliver=deliver)
+    if "million" in asked.only:
+        results.million = scenarios.million(plan, tell)
+    if "sweep" in asked.only:
+        results.sweep = scenarios.sweep(plan, tell)
+    if "processes" in asked.only:
+        results.processes = scenarios.processes(plan, tell)
+
+
+def machine(folder: Path) -> Machine:
+    described = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in described if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Machine(
+        processor=names[0] if names else platform.machine(),
+        cores=os.cpu_count() or 1,
+        memory_gib=memory / 2**30,
+        kernel=platform.release().split("-")[0],
+        file_system=file_system(folder),
+        python=platform.python_version(),
+        sqlite=sqlite3.sqlite_version,
+    )
+
+
+def _tell_since(started_at: float) -> Callable[[str], None]:
+    def tell(words: str) -> None:
+        print(f"{time.monotonic() - started_at:7.1f} s  {words}", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _plan(asked: argparse.Namespace) -> Plan:
+    server_core, client_core = sorted(os.sched_getaffinity(0))[:2]
+    return Plan(
+        folder=asked.folder,
+        server_core=server_core,
+        client_core=client_core,
+        seconds=asked.seconds or (0.5 if asked.quick else 3.0),
+        rounds=asked.rounds or (1 if asked.quick else 5),
+        clients=tuple(asked.clients or ([1, CROWD] if asked.quick else [1, 8, 32, 128])),
+        mailboxes=asked.mailboxes,
+        rows=asked.rows or (_QUICK_ROWS if asked.quick else MILLION),
+    )
+
+
+def _read(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("scripts/bench", description="Measure what watchword costs.")
+    parser.add_argument("--quick", action="store_true", help="a minute: does it work at all?")
+    parser.add_argument("--only", type=_among(ALL), default=list(ALL), help=",".join(ALL))
+    parser.add_argument("--worker", choices=("off", "on", "both"), default="both", help="both")
+    parser.add_argument("--clients", type=_numbers, help="1,8,32,128")
+    parser.add_argument("--seconds", type=float, help="how long a window is open")
+    parser.add_argument("--rounds", type=int, help="windows of each kind; medians are reported")
+    parser.add_argument("--rows", type=int, help="live challenges, and expired rows")
+    parser.add_argument("--mailboxes", type=float, default=0.0, help="their share of the sends")
+    parser.add_argument(
+        "--profile", action="store_true", help="say where the CPU time goes instead"
+    )
+    parser.add_argument("--folder", type=Path, default=Path(), help="on the disk to measure")
+    parser.add_argument("--markdown", type=Path, help="write the report here too")
+    parser.add_argument("--json", type=Path, help="and the figures here")
+    return parser.parse_args(words)
+
+
+def _among(known: Sequence[str]) -> Callable[[str], list[str]]:
+    def read(text: str) -> list[str]:
+        asked = text.split(",")
+        if strange := set(asked) - set(known):
+            raise argparse.ArgumentTypeError(f"{', '.join(sorted(strange))}: not one of {known}")
+        return asked
+
+    return read
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

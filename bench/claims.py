@@ -1,0 +1,81 @@
+"""What we promise of these figures, and whether this run keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from bench.measure import BUSY, CROWD, Figure
+from bench.results import Results
+from bench.scenarios import SWEPT_WITHIN
+
+SEND_RATIO = 0.22
+CHECK_RATIO = 0.35
+COMMITS = 2
+KEPT_WITH_A_MILLION = 0.85
+RESIDENT_MIB = 150.0
+SLOWED_BY_SWEEPING = 3.0
+FAIRNESS = 0.6
+
+
+class Claim(msgspec.Struct, frozen=True):
+    says: str
+    measured: str
+    wanted: str
+    holds: bool
+
+
+def claims(results: Results) -> Iterator[Claim]:
+    """Only of what was measured."""
+    for figure in results.speed:
+        yield from _of_speed(figure, results)
+    if (million := results.million) is not None:
+        kept = "send rate with the full store, as a share of the empty one's"
+        yield _at_least(kept, million.kept, KEPT_WITH_A_MILLION)
+        yield _at_most(
+            "resident memory with the full store, MiB", million.highest_mib, RESIDENT_MIB
+        )
+    if (sweep := results.sweep) is not None:
+        slowed = sweep.p99 / sweep.p99_quiet
+        yield _at_most("seconds to sweep", sweep.seconds, SWEPT_WITHIN)
+        yield _at_most("p99 while sweeping, to the quiet one", slowed, SLOWED_BY_SWEEPING)
+    for crowd in results.processes:
+        says = f"{crowd.processes} processes, {_cores(crowd.cores)}: slowest to fastest"
+        yield _at_least(says, crowd.fairness, FAIRNESS)
+
+
+def _of_speed(figure: Figure, results: Results) -> Iterator[Claim]:
+    wanted = {"send": SEND_RATIO, "check": CHECK_RATIO}.get(figure.scenario)
+    if wanted is None:
+        return
+    refused = sum(many for status, many in figure.statuses.items() if not 200 <= status < 300)
+    yield _at_most(f"{_told(figure)}: refusals", refused, 0)
+    if figure.worker:
+        return
+    if figure.clients >= CROWD:
+        yield _at_least(f"{_told(figure)}: server's share of its core", figure.busy, BUSY)
+    if figure.clients == CROWD and figure.ratio is not None:
+        yield _at_least(f"{_told(figure)}: ratio to constant", figure.ratio, wanted)
+    if figure.clients == 1 and figure.constant_p50 is not None and results.commit_ms is not None:
+        most = figure.constant_p50 + COMMITS * results.commit_ms
+        yield _at_most(
+            f"{_told(figure)}: p50 ms, to constant + {COMMITS} commits", figure.p50, most
+        )
+
+
+def _told(figure: Figure) -> str:
+    worker = ", worker on" if figure.worker else ""
+    return f"{figure.scenario}, {figure.clients} client{'s' * (figure.clients > 1)}{worker}"
+
+
+def _at_least(says: str, measured: float, wanted: float) -> Claim:
+    return Claim(says, f"{measured:.3g}", f">= {wanted:.3g}", measured >= wanted)
+
+
+def _at_most(says: str, measured: float, wanted: float) -> Claim:
+    return Claim(says, f"{measured:.3g}", f"<= {wanted:.3g}", measured <= wanted)
+
+
+def _cores(many: int) -> str:
+    return "one core" if many == 1 else f"{many} cores"

@@ -1,0 +1,42 @@
+"""What one commit costs on this disk, whatever watchword does."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+ROW = 1000
+COMMITS = 300
+
+
+def commit_seconds(folder: Path) -> float:
+    """The median of bare commits of one small row: SQLite, WAL, synchronous=FULL."""
+    with (
+        TemporaryDirectory(dir=folder) as place,
+        closing(sqlite3.connect(Path(place, "bare.db"), isolation_level=None)) as connection,
+    ):
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("CREATE TABLE bare (row INTEGER PRIMARY KEY, body BLOB)")
+        return median(_commit(connection) for _ in range(COMMITS))
+
+
+def _commit(connection: sqlite3.Connection) -> float:
+    body = os.urandom(ROW)
+    started_at = perf_counter()
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO bare (body) VALUES (?)", (body,))
+    connection.execute("COMMIT")
+    return perf_counter() - started_at
+
+
+def file_system(folder: Path) -> str:
+    """The type of the file system that holds `folder`."""
+    mounts = (line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines())
+    holding = [(where, kind) for where, kind in mounts if folder.resolve().is_relative_to(where)]
+    return max(holding, key=lambda each: len(each[0]))[1]

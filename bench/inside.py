@@ -1,0 +1,118 @@
+"""What a measurement needs and no caller can have: a key, the codes, rows from long ago.
+
+All of it goes through the service's own house, store and keys, in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from bench.traffic import Known, network, phone
+from watchword.bootstrap import Service, bootstrap
+from watchword.config import Settings
+from watchword.domain.app import App
+from watchword.domain.app import Scope as KeyScope
+from watchword.domain.destination import phone as read_phone
+from watchword.domain.purpose import Purpose
+from watchword.ports import Once
+from watchword.service.house import Client
+from watchword.service.issue import Send, issue
+
+APP = "bench"
+AT_ONCE = 500
+_T = TypeVar("_T")
+
+
+class _Verification(msgspec.Struct):
+    id: str
+
+
+def inside(data: Path, work: Callable[[Service], Awaitable[_T]]) -> _T:
+    """Do something with the service of a data folder; servers on the same folder go on."""
+
+    async def run() -> _T:
+        async with bootstrap(settings(data), deliver=False) as service:
+            return await work(service)
+
+    return asyncio.run(run())
+
+
+def settings(data: Path) -> Settings:
+    return Settings(data=str(data))
+
+
+async def bearer_token(service: Service) -> str:
+    """A new key of our app, that may send and check."""
+    app = await _app(service)
+    scopes = (KeyScope.SEND, KeyScope.CHECK)
+    _, token = await service.apps.create_key(app.id, scopes, now=datetime.now(UTC))
+    return token
+
+
+def known(answers: Sequence[bytes]) -> Callable[[Service], Awaitable[list[Known]]]:
+    """The codes of what was sent, given the answers to it."""
+    reader = msgspec.json.Decoder(_Verification)
+
+    async def read(service: Service) -> list[Known]:
+        app = await _app(service)
+        return [await _known(service, app, reader.decode(answer).id) for answer in answers]
+
+    return read
+
+
+def fill(
+    many: int, *, first: int, now: datetime, ttl: timedelta
+) -> Callable[[Service], Awaitable[None]]:
+    """Issue so many codes to as many phones, as if it were `now`, many acts a commit.
+
+    Each is a microsecond later than the one before: no two rows of life share an instant.
+    """
+
+    async def issue_all(service: Service) -> None:
+        app = await _app(service)
+        for start in range(first, first + many, AT_ONCE):
+            serials = range(start, min(start + AT_ONCE, first + many))
+            await asyncio.gather(
+                *(
+                    issue(
+                        _send(app, serial, ttl),
+                        service.house,
+                        now=now + timedelta(microseconds=serial - first),
+                    )
+                    for serial in serials
+                )
+            )
+
+    return issue_all
+
+
+async def _app(service: Service) -> App:
+    now = datetime.now(UTC)
+    ours = [app for app in await service.apps.apps(now) if app.name == APP]
+    return ours[0] if ours else await service.apps.create(name=APP, now=now)
+
+
+async def _known(service: Service, app: App, challenge_id: str) -> Known:
+    challenge = await service.store.challenge(app.id, challenge_id)
+    sealed = challenge.draws[-1].sealed
+    assert sealed is not None, "the policy keeps no code to read"
+    return Known(challenge_id, service.keys.unseal(sealed, challenge_id.encode()).decode())
+
+
+def _send(app: App, serial: int, ttl: timedelta) -> Send:
+    key = serial.to_bytes(16, "big")
+    return Send(
+        app=app,
+        purpose=Purpose.SIGN_IN,
+        destination=read_phone(phone(serial).decode()),
+        channel="sms",
+        ttl=ttl,
+        client=Client(network=network(serial).decode(), fingerprint=f"{serial:032x}"),
+        once=Once(key=key, request=key),
+    )

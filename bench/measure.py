@@ -1,0 +1,145 @@
+"""One window of load on one server, and several of them boiled down to one figure."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import median
+
+import msgspec
+
+from bench.load import Answers, Client
+from bench.process import ServerProcess
+
+BUSY = 0.9
+CROWD = 32
+"""From so many clients on, a figure counts only if the server was the one too slow."""
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """Rates a second, latencies in milliseconds, CPU in microseconds an answer; `busy` is the share
+    of its core that the server used, `others` what others had of it, `client_busy` what our client
+    used of its own."""
+
+    rate: float
+    p50: float
+    p99: float
+    cpu_us: float
+    busy: float
+    client_busy: float
+    others: float
+    statuses: dict[int, int]
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """The medians of the windows of one scenario; `ratio` to the constant route beside each."""
+
+    scenario: str
+    clients: int
+    worker: bool
+    rate: float
+    ratio: float | None
+    p50: float
+    p99: float
+    cpu_us: float
+    cpu_ratio: float | None
+    constant_p50: float | None
+    busy: float
+    client_busy: float
+    others: float
+    statuses: dict[int, int]
+    rate_until_delivered: float | None = None
+
+    @property
+    def counts(self) -> bool:
+        return self.clients < CROWD or self.busy >= BUSY
+
+
+def loaded(
+    server: ServerProcess, client: Client, requests: Iterator[bytes], seconds: float
+) -> tuple[Window, Answers]:
+    """Load the server for so long, and see what it did and what it spent."""
+    with _Quiet():
+        before = _Spent.so_far(server)
+        (answers,) = client.closed_loop(requests, seconds)
+        spent = _Spent.so_far(server) - before
+        client.settle()
+    return _window(answers, spent), answers
+
+
+class _Spent(msgspec.Struct, frozen=True):
+    """Seconds: of CPU time by the server, by anybody on its core, and by us; and as they pass."""
+
+    server: float
+    core: float
+    client: float
+    elapsed: float
+
+    @classmethod
+    def so_far(cls, server: ServerProcess) -> _Spent:
+        used = server.cpu_seconds(), server.core_seconds()
+        return cls(*used, time.process_time(), time.perf_counter())
+
+    def __sub__(self, other: _Spent) -> _Spent:
+        mine, theirs = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
+        return _Spent(*(a - b for a, b in zip(mine, theirs, strict=True)))
+
+
+def _window(answers: Answers, spent: _Spent) -> Window:
+    return Window(
+        rate=answers.rate,
+        p50=answers.percentile(0.50) * 1e3,
+        p99=answers.percentile(0.99) * 1e3,
+        cpu_us=spent.server / len(answers.latencies) * 1e6 if answers.latencies else 0.0,
+        busy=spent.server / spent.elapsed,
+        client_busy=spent.client / spent.elapsed,
+        others=max(0.0, spent.core - spent.server) / spent.elapsed,
+        statuses=dict(answers.statuses),
+    )
+
+
+def figure(
+    scenario: str,
+    clients: int,
+    windows: Sequence[Window],
+    *,
+    worker: bool = False,
+    beside: Sequence[Window] = (),
+    until_delivered: Sequence[float] = (),
+) -> Figure:
+    pairs = list(zip(windows, beside, strict=False))
+    return Figure(
+        scenario=scenario,
+        clients=clients,
+        worker=worker,
+        rate=median(w.rate for w in windows),
+        ratio=_median(w.rate / c.rate for w, c in pairs),
+        p50=median(w.p50 for w in windows),
+        p99=median(w.p99 for w in windows),
+        cpu_us=median(w.cpu_us for w in windows),
+        cpu_ratio=_median(w.cpu_us / c.cpu_us for w, c in pairs if c.cpu_us),
+        constant_p50=_median(c.p50 for c in beside),
+        busy=median(w.busy for w in windows),
+        client_busy=median(w.client_busy for w in windows),
+        others=median(w.others for w in windows),
+        statuses=dict(sum((Counter(w.statuses) for w in windows), Counter[int]())),
+        rate_until_delivered=_median(until_delivered),
+    )
+
+
+def _median(values: Iterable[float]) -> float | None:
+    known = list(values)
+    return median(known) if known else None
+
+
+class _Quiet:
+    """The client's own garbage collector stays out of the window."""
+
+    def __enter__(self) -> None:
+        gc.collect()
+        gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        gc.enable()

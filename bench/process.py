@@ -1,0 +1,93 @@
+"""A server process from outside: started on its cores, watched in /proc, ended by its stdin."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PATIENCE = 30
+
+
+class ServerProcess:
+    """`python -m bench.server` on the data folder; speaks JSON lines over its pipes."""
+
+    def __init__(self, data: Path, *, cores: set[int], deliver: bool = False) -> None:
+        options = ["--data", str(data), "--cores", ",".join(map(str, sorted(cores)))]
+        self._cores = cores
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.server", *options, *(["--deliver"] if deliver else [])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.port: int = self.answer()["port"]
+
+    def __enter__(self) -> ServerProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._process.stdout.close()
+
+    def do(self, command: str) -> Any:
+        """Have the server sweep, or start and end taking samples; gives its answer."""
+        self.begin(command)
+        return self.answer()
+
+    def begin(self, command: str) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(command.encode() + b"\n")
+        self._process.stdin.flush()
+
+    def has_answered(self) -> bool:
+        assert self._process.stdout
+        return bool(select.select([self._process.stdout], [], [], 0)[0])
+
+    def cpu_seconds(self) -> float:
+        """User and system time of every thread, and of the children that were waited for."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text()
+        fields = stat.rpartition(") ")[2].split()
+        return sum(map(int, fields[11:15])) / _TICKS
+
+    def core_seconds(self) -> float:
+        """What anybody had of this server's cores, and what the hypervisor took of them."""
+        names = {f"cpu{core}" for core in self._cores}
+        lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+        # Each line: user, nice, system, idle, iowait, irq, softirq, steal.
+        busy = [[*map(int, line[1:4]), *map(int, line[6:9])] for line in lines if line[0] in names]
+        return sum(map(sum, busy)) / _TICKS
+
+    def resident_mib(self) -> tuple[float, float]:
+        """Resident memory: now, and the highest it ever was."""
+        status = dict(
+            line.split(":", 1)
+            for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        )
+        now, highest = (int(status[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+        return now, highest
+
+    def answer(self) -> Any:
+        """Wait for the next one."""
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            raise ChildProcessError(f"The server ended with {self._process.wait(_PATIENCE)}.")
+        return msgspec.json.decode(line)

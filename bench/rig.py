@@ -1,0 +1,138 @@
+"""A server on a data folder of its own, and an endless supply of requests for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from bench import inside
+from bench.load import Answers, Client
+from bench.measure import CROWD, Window, loaded
+from bench.process import ServerProcess
+from bench.traffic import Traffic
+
+CREATED = 201
+_SPARE = 1.3
+_CHECKS_TO_SENDS = 2.2
+_CHECKS_A_SECOND = 5000.0
+_FOR_EVER = 3600.0
+_WARM_UP = 300
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Where, how often and how long to measure. The server has its core, the client the other."""
+
+    folder: Path
+    server_core: int
+    client_core: int
+    seconds: float
+    rounds: int
+    clients: tuple[int, ...]
+    mailboxes: float
+    rows: int
+    """How many live challenges, and how many expired rows."""
+
+
+class Rig:
+    """One server, asked by one app."""
+
+    def __init__(self, plan: Plan, data: Path, server: ServerProcess, traffic: Traffic) -> None:
+        self.plan = plan
+        self.data = data
+        self.server = server
+        self.traffic = traffic
+        self._sent: list[bytes] = []
+        self._check_rates: dict[int, float] = {}
+
+    def client(self, clients: int) -> Client:
+        """Connections for one window: the server hangs up on those that rest long in between."""
+        return Client([self.server.port], clients)
+
+    def warm_up(self) -> None:
+        """Every route has run a few hundred times before the first window opens."""
+        requests = self.checks(_WARM_UP)
+        with self.client(CROWD) as client:
+            client.closed_loop(islice(self.traffic.constants(), _WARM_UP), _FOR_EVER)
+            client.closed_loop(requests, _FOR_EVER)
+
+    def constant(self, clients: int) -> Window:
+        return self.load(self.traffic.constants(), clients)[0]
+
+    def send(self, clients: int) -> Window:
+        window, answers = self.load(self.traffic.sends(), clients)
+        if set(answers.statuses) == {CREATED}:
+            self._sent += answers.bodies
+        self._check_rates.setdefault(clients, window.rate * _CHECKS_TO_SENDS)
+        return window
+
+    def check(self, clients: int) -> Window:
+        """Half right, half wrong, each for a challenge that was sent beforehand."""
+        window, _ = self.load(self.checks_for_a_window(clients), clients)
+        self._check_rates[clients] = window.rate
+        return window
+
+    def load(self, requests: Iterator[bytes], clients: int) -> tuple[Window, Answers]:
+        with self.client(clients) as client:
+            return loaded(self.server, client, requests, self.plan.seconds)
+
+    def checks_for_a_window(self, clients: int) -> Iterator[bytes]:
+        """More than so many clients get through in a window."""
+        rate = self._check_rates.get(clients, _CHECKS_A_SECOND)
+        return self.checks(int(rate * self.plan.seconds * _SPARE) + clients)
+
+    def checks(self, many: int) -> Iterator[bytes]:
+        """So many checks, their challenges sent and their codes read already."""
+        self._stock(many)
+        self._sent, answers = self._sent[:-many], self._sent[-many:]
+        return self.traffic.checks(inside.inside(self.data, inside.known(answers)))
+
+    def _stock(self, many: int) -> None:
+        """Have that many challenges sent that no check has named yet."""
+        missing = many - len(self._sent)
+        if missing > 0:
+            with self.client(CROWD) as client:
+                sends = islice(self.traffic.sends(), missing)
+                (answers,) = client.closed_loop(sends, _FOR_EVER)
+            if set(answers.statuses) != {CREATED}:
+                raise RuntimeError(f"Sends were refused: {dict(answers.statuses)}")
+            self._sent += answers.bodies
+            self.server.do("wait until delivered")
+
+
+@contextmanager
+def rigged(plan: Plan, *, deliver: bool = False) -> Iterator[Rig]:
+    """One server on an empty store."""
+    with new_data(plan) as data, rig_on(plan, data, deliver=deliver) as rig:
+        rig.warm_up()
+        yield rig
+
+
+@contextmanager
+def new_data(plan: Plan) -> Iterator[Path]:
+    """A data folder on the disk that is measured, gone afterwards."""
+    with TemporaryDirectory(prefix="watchword-bench-", dir=plan.folder) as name:
+        yield Path(name)
+
+
+@contextmanager
+def rig_on(plan: Plan, data: Path, *, deliver: bool = False) -> Iterator[Rig]:
+    """One server on what is in `data`."""
+    token = inside.inside(data, inside.bearer_token)
+    with ServerProcess(data, cores={plan.server_core}, deliver=deliver) as server:
+        yield Rig(plan, data, server, Traffic(token, mailboxes=plan.mailboxes))
+
+
+@contextmanager
+def several(
+    plan: Plan, many: int, cores: set[int]
+) -> Iterator[tuple[list[ServerProcess], Traffic]]:
+    """So many servers on one data folder."""
+    with new_data(plan) as data, ExitStack() as stack:
+        token = inside.inside(data, inside.bearer_token)
+        servers = [stack.enter_context(ServerProcess(data, cores=cores)) for _ in range(many)]
+        yield servers, Traffic(token, mailboxes=plan.mailboxes)

@@ -1,0 +1,252 @@
+"""What is measured: one function a question, each interleaving what it compares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+
+import msgspec
+
+from bench.load import Answers, Client
+from bench.measure import CROWD, Figure, Window, figure
+from bench.rig import Plan, Rig, new_data, rig_on, rigged, several
+from bench.sampling import Place
+from bench.seed import ROWS_A_SEND, seed
+from bench.traffic import Traffic
+
+Tell = Callable[[str], None]
+
+SWEPT_WITHIN = 600.0
+_SLICE = 5.0
+_SPARE = 1.05
+_WARM_UP_S = 0.5
+
+
+class Crowded(msgspec.Struct, frozen=True, kw_only=True):
+    """Several processes on one file: what each did, and the slowest as a share of the fastest."""
+
+    processes: int
+    cores: int
+    rates: list[float]
+    fairness: float
+    statuses: dict[int, int]
+
+
+class Million(msgspec.Struct, frozen=True, kw_only=True):
+    """A full store beside an empty one, under the same load in turns."""
+
+    challenges: int
+    seeding_seconds: float
+    store_mib: float
+    empty: Figure
+    full: Figure
+    kept: float
+    resident_mib: float
+    highest_mib: float
+
+
+class Sweeping(msgspec.Struct, frozen=True, kw_only=True):
+    """Expired rows going at half the peak load; latencies in milliseconds."""
+
+    rows: int
+    seconds: float
+    peak: float
+    rate: float
+    p50_quiet: float
+    p99_quiet: float
+    p50: float
+    p99: float
+    statuses: dict[int, int]
+
+
+def speed(plan: Plan, tell: Tell, *, kinds: set[str], deliver: bool) -> list[Figure]:
+    """Sends and checks beside the constant route, for each number of clients."""
+    with rigged(plan, deliver=deliver) as rig:
+        return [
+            each
+            for clients in plan.clients
+            for each in _speed_of(rig, clients, tell, kinds=kinds, deliver=deliver)
+        ]
+
+
+def _speed_of(
+    rig: Rig, clients: int, tell: Tell, *, kinds: set[str], deliver: bool
+) -> list[Figure]:
+    windows: dict[str, list[Window]] = {"constant": [], "send": [], "check": []}
+    beside: dict[str, list[Window]] = {"send": [], "check": []}
+    delivered: list[float] = []
+    for _ in range(rig.plan.rounds):
+        for kind in sorted(kinds, reverse=True):
+            constant = rig.constant(clients)
+            if kind == "send":
+                window, rate = _sent_and_delivered(rig, clients)
+                delivered.append(rate)
+            else:
+                window = rig.check(clients)
+            windows["constant"].append(constant)
+            windows[kind].append(window)
+            beside[kind].append(constant)
+            tell(f"{clients:4} clients  {kind:6} {window.rate:8.0f}/s  of {constant.rate:.0f}/s")
+    return [
+        figure(
+            kind,
+            clients,
+            found,
+            worker=deliver,
+            beside=beside.get(kind, ()),
+            until_delivered=delivered if deliver and kind == "send" else (),
+        )
+        for kind, found in windows.items()
+        if found
+    ]
+
+
+def _sent_and_delivered(rig: Rig, clients: int) -> tuple[Window, float]:
+    """A window of sends, and the rate at which they were sent and delivered, all of them."""
+    started_at = time.perf_counter()
+    window = rig.send(clients)
+    rig.server.do("wait until delivered")
+    return window, sum(window.statuses.values()) / (time.perf_counter() - started_at)
+
+
+def million(plan: Plan, tell: Tell) -> Million:
+    """Sends on a store that holds `plan.rows` live challenges, in turns with an empty one."""
+    with new_data(plan) as data, rigged(plan) as empty:
+        seconds = _seed(data, tell, many=plan.rows, age=timedelta(), ttl=timedelta(days=1))
+        size = sum(path.stat().st_size for path in data.rglob("*") if path.is_file()) / 2**20
+        with rig_on(plan, data) as full:
+            full.warm_up()
+            windows = _in_turns(empty, full, tell)
+            resident, highest = full.server.resident_mib()
+    return Million(
+        challenges=plan.rows,
+        seeding_seconds=seconds,
+        store_mib=size,
+        empty=figure("send, empty store", CROWD, [e for e, _ in windows]),
+        full=figure("send, full store", CROWD, [f for _, f in windows]),
+        kept=median(f.rate / e.rate for e, f in windows),
+        resident_mib=resident,
+        highest_mib=highest,
+    )
+
+
+def _in_turns(empty: Rig, full: Rig, tell: Tell) -> list[tuple[Window, Window]]:
+    windows = []
+    for _ in range(empty.plan.rounds):
+        pair = empty.send(CROWD), full.send(CROWD)
+        tell(f"empty {pair[0].rate:.0f}/s  full {pair[1].rate:.0f}/s")
+        windows.append(pair)
+    return windows
+
+
+def sweep(plan: Plan, tell: Tell) -> Sweeping:
+    """Sweep about `plan.rows` expired rows while sends go on at half the peak rate."""
+    with new_data(plan) as data:
+        many = round(plan.rows / ROWS_A_SEND * _SPARE)
+        _seed(data, tell, many=many, age=timedelta(days=60), ttl=timedelta(minutes=10))
+        with rig_on(plan, data) as rig:
+            rig.warm_up()
+            peak = median(rig.send(CROWD).rate for _ in range(plan.rounds))
+            with rig.client(4 * CROWD) as client:
+                return _swept(rig, client, peak, tell)
+
+
+def _swept(rig: Rig, client: Client, peak: float, tell: Tell) -> Sweeping:
+    before = _steady(rig, client, peak / 2)
+    rig.server.begin("sweep")
+    during, until = [], time.perf_counter() + 2 * SWEPT_WITHIN
+    while not rig.server.has_answered() and time.perf_counter() < until:
+        during.append(_steady(rig, client, peak / 2))
+        tell(f"sweeping, p99 {during[-1].percentile(0.99) * 1e3:.1f} ms")
+    done = rig.server.answer()
+    quiet, loud = _joined([before, _steady(rig, client, peak / 2)]), _joined(during)
+    return Sweeping(
+        rows=done["rows"],
+        seconds=done["seconds"],
+        peak=peak,
+        rate=peak / 2,
+        p50_quiet=quiet.percentile(0.50) * 1e3,
+        p99_quiet=quiet.percentile(0.99) * 1e3,
+        p50=loud.percentile(0.50) * 1e3,
+        p99=loud.percentile(0.99) * 1e3,
+        statuses=dict(loud.statuses),
+    )
+
+
+def _steady(rig: Rig, client: Client, rate: float) -> Answers:
+    answers = client.open_loop(rig.traffic.sends(), rate, min(_SLICE, 2 * rig.plan.seconds))
+    client.settle()
+    return answers
+
+
+def _joined(several_answers: list[Answers]) -> Answers:
+    joined = Answers()
+    for answers in several_answers:
+        joined.latencies += answers.latencies
+        joined.statuses += answers.statuses
+    return joined
+
+
+def processes(plan: Plan, tell: Tell) -> list[Crowded]:
+    """Two and four server processes on one file, sharing the server's core, then both cores."""
+    return [
+        _crowded(plan, many, cores, tell)
+        for cores in ({plan.server_core}, {plan.server_core, plan.client_core})
+        for many in (2, 4)
+    ]
+
+
+def _crowded(plan: Plan, many: int, cores: set[int], tell: Tell) -> Crowded:
+    with (
+        several(plan, many, cores) as (servers, traffic),
+        Client([server.port for server in servers], CROWD) as client,
+    ):
+        _even_round(client, traffic, _WARM_UP_S)
+        rounds = [_even_round(client, traffic, plan.seconds) for _ in range(plan.rounds)]
+    rates = [median(each[n].rate for each in rounds) for n in range(many)]
+    tell(f"{many} processes on {len(cores)} cores: " + ", ".join(f"{r:.0f}/s" for r in rates))
+    return Crowded(
+        processes=many,
+        cores=len(cores),
+        rates=rates,
+        fairness=median(min(a.rate for a in each) / max(a.rate for a in each) for each in rounds),
+        statuses=dict(_joined([answers for each in rounds for answers in each]).statuses),
+    )
+
+
+def _even_round(client: Client, traffic: Traffic, seconds: float) -> list[Answers]:
+    answers = client.closed_loop(traffic.sends(), seconds)
+    client.settle()
+    return answers
+
+
+def profile(plan: Plan, tell: Tell, *, kinds: set[str], deliver: bool) -> dict[str, list[Place]]:
+    """Where the server's CPU time goes, for the constant route and each kind."""
+    with rigged(plan, deliver=deliver) as rig:
+        return {kind: _profiled(rig, kind, tell) for kind in ("constant", *sorted(kinds))}
+
+
+def _profiled(rig: Rig, kind: str, tell: Tell) -> list[Place]:
+    requests = _requests(rig, kind)
+    rig.server.do("sample")
+    window, _ = rig.load(requests, CROWD)
+    tell(f"{kind} under the sampler: {window.rate:.0f}/s")
+    return msgspec.convert(rig.server.do("end sampling"), list[Place])
+
+
+def _requests(rig: Rig, kind: str) -> Iterator[bytes]:
+    if kind == "check":
+        return rig.checks_for_a_window(CROWD)
+    return rig.traffic.sends() if kind == "send" else rig.traffic.constants()
+
+
+def _seed(data: Path, tell: Tell, *, many: int, age: timedelta, ttl: timedelta) -> float:
+    """Leave what so many sends leave, of that age; gives the seconds it took."""
+    tell(f"seeding {many} sends, {f'{age.days} days ago' if age else 'now'}")
+    started_at = time.perf_counter()
+    now = datetime.now(UTC) - age
+    seed(data, many, now=now, ttl=ttl)
+    return time.perf_counter() - started_at

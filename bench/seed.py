@@ -1,0 +1,68 @@
+"""A store that has been busy: what many sends leave, of any age.
+
+A sample is issued through the service's own house; the rest are its rows once more under random
+keys, since a million acts would take longer than all that is measured.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from bench.inside import fill, inside, settings
+
+SEEDED = 100_000_000
+"""Seeded phones are numbered from here on, so that no request of the load meets one."""
+SAMPLE = 5_000
+ROWS_A_SEND = 6
+"""Challenge, delivery, idempotency key, and a counter each of destination, network and device."""
+
+_FRESH = {
+    "challenges": {
+        "row": "row + :step",
+        "id": "lower(hex(randomblob(13)))",
+        "slot": "randomblob(16)",
+        "destination": "randomblob(16)",
+        "expires_at": "expires_at + :step",
+    },
+    "deliveries": {"id": "id + :step", "challenge": "challenge + :step"},
+    "onces": {"row": "row + :step", "key": "randomblob(16)"},
+    "spent": {"counter": "randomblob(16)"},
+}
+
+
+_ROWS_OF = {"spent": 3}
+
+
+def seed(data: Path, many: int, *, now: datetime, ttl: timedelta) -> None:
+    """Leave in an empty store what `many` sends to as many people left at `now`."""
+    sample = min(SAMPLE, many)
+    inside(data, fill(sample, first=SEEDED, now=now, ttl=ttl))
+    with closing(sqlite3.connect(settings(data).store_path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA cache_size = -2000000")
+        _take_sample(connection)
+        for step in range(sample, many, sample):
+            _repeat(connection, step, most=many - step)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _take_sample(connection: sqlite3.Connection) -> None:
+    for table in _FRESH:
+        statement = f"CREATE TEMP TABLE sample_of_{table} AS SELECT * FROM {table}"  # noqa: S608
+        connection.execute(statement)
+
+
+def _repeat(connection: sqlite3.Connection, step: int, *, most: int) -> None:
+    connection.execute("BEGIN")
+    for table, fresh in _FRESH.items():
+        names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        values = ", ".join(fresh.get(name, name) for name in names)
+        connection.execute(
+            f"INSERT INTO {table} ({', '.join(names)}) "  # noqa: S608 (our own names)
+            f"SELECT {values} FROM sample_of_{table} LIMIT :most",
+            {"step": step, "most": most * _ROWS_OF.get(table, 1)},
+        )
+    connection.execute("COMMIT")

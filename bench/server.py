@@ -1,0 +1,167 @@
+"""The measured process: watchword as `serve` runs it, and one route that always says the same.
+
+Answers its commands, one a line on stdin, with JSON lines on stdout; ends when stdin ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import msgspec
+
+from bench.inside import settings
+from bench.sampling import Place, Sampler
+from bench.traffic import CONSTANT_PATH
+from watchword import web
+from watchword.bootstrap import Service, bootstrap
+from watchword.cli import answering
+from watchword.cli.serve import listen
+from watchword.ports import Store, Swept
+from watchword.service.sweep import sweep
+from watchword.surfaces.exchange import Answer, Application, Exchange, Receive, Scope, Send
+
+CHANNELS = ("sms", "email")
+_LOOK_EVERY_S = 0.02
+
+
+class Constant:
+    """Reads what it is sent as every dialect does, and answers as much as a send answers."""
+
+    _answer = Answer(
+        201,
+        [(b"content-type", b"application/json"), (b"location", b"/v1/verifications/" + b"0" * 26)],
+        msgspec.json.encode(
+            {
+                "id": "0" * 26,
+                "status": "pending",
+                "to": "+86*********00",
+                "channel": "sms",
+                "expires_at": "2026-01-01T00:10:00Z",
+                "resend_at": "2026-01-01T00:01:00Z",
+                "attempts_left": 5,
+            }
+        ),
+    )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send)
+        await exchange.body()
+        await exchange.answer(self._answer)
+
+
+class Counted:
+    """A store that only sweeps, counts, and says when it found nothing more."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.rows = 0
+        self.done = asyncio.Event()
+
+    async def sweep(self, now: datetime, *, most: int) -> Swept:
+        swept = await self._store.sweep(now, most=most)
+        self.rows += swept.rows
+        if not swept.more:
+            self.done.set()
+        return swept
+
+
+class Commands:
+    """What the measurement asks of a server beside its load."""
+
+    def __init__(self, service: Service, *, delivers: bool) -> None:
+        self._service = service
+        self._delivers = delivers
+        self._sampler = Sampler()
+
+    async def obey(self, command: str) -> object:
+        commands: dict[str, Callable[[], Awaitable[object]]] = {
+            "wait until delivered": self.wait_until_delivered,
+            "sweep": self.sweep,
+            "sample": self.sample,
+            "end sampling": self.end_sampling,
+        }
+        return await commands[command]()
+
+    async def wait_until_delivered(self) -> None:
+        """Until nothing is queued or under way; not at all where this server does not deliver."""
+        while self._delivers and await self._is_under_way():  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def sweep(self) -> dict[str, float]:
+        """Sweep as the service does, until nothing is left; how many rows, in how many seconds."""
+        started_at = time.perf_counter()
+        counted = Counted(self._service.store)
+        sweeping = asyncio.create_task(sweep(cast("Store", counted), self._service.clock))
+        await counted.done.wait()
+        sweeping.cancel()
+        return {"rows": counted.rows, "seconds": time.perf_counter() - started_at}
+
+    async def sample(self) -> None:
+        self._sampler.start()
+
+    async def end_sampling(self) -> list[Place]:
+        return self._sampler.stop()
+
+    async def _is_under_way(self) -> bool:
+        store = self._service.store
+        return any([await store.next_due(channel) for channel in CHANNELS])
+
+
+async def serve(options: argparse.Namespace, answers: BinaryIO) -> None:
+    """Answer requests and commands until stdin ends."""
+    listening = listen("127.0.0.1", 0)
+    async with bootstrap(settings(options.data), deliver=options.deliver) as service:
+        server = answering._server(application(service), None)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        commands = Commands(service, delivers=options.deliver)
+        _tell(answers, {"port": listening.getsockname()[1]})
+        async for command in _lines_of_stdin():
+            _tell(answers, await commands.obey(command))
+        server.should_exit = True
+        await serving
+
+
+def application(service: Service) -> Application:
+    return web.application(service, extra=[(CONSTANT_PATH, Constant())])
+
+
+async def _lines_of_stdin() -> AsyncIterator[str]:
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    async for line in reader:
+        yield line.decode().strip()
+
+
+def _tell(answers: BinaryIO, answer: object) -> None:
+    answers.write(msgspec.json.encode(answer) + b"\n")
+    answers.flush()
+
+
+def _answers_apart_from_logs() -> BinaryIO:
+    """Our stdout, to ourselves: whatever else prints, prints to stderr."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return answers
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("python -m bench.server")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cores", type=lambda text: {int(word) for word in text.split(",")})
+    parser.add_argument("--deliver", action="store_true")
+    options = parser.parse_args()
+    os.sched_setaffinity(0, options.cores)
+    answering.run(settings(options.data), serve(options, _answers_apart_from_logs()))
+
+
+if __name__ == "__main__":
+    main()

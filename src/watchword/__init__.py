@@ -1,0 +1,1 @@
+"""watchword: a self-hosted verification-code service."""

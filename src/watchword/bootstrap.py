@@ -1,0 +1,218 @@
+"""Settings in, a running service out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+
+from watchword import config, keyring
+from watchword.channels import email, sms
+from watchword.channels.texts import ours
+from watchword.config import Settings
+from watchword.directory.apps import Apps
+from watchword.domain.failures import Budget
+from watchword.domain.keys import KeyRing
+from watchword.domain.policy import Policy, Resend
+from watchword.domain.quota import Quota, Scope, Span
+from watchword.errors import ConfigInvalid
+from watchword.ports import Clock, Inbox, Provider, Store
+from watchword.providers import smtp, virtual
+from watchword.service.await_outcome import Outcomes
+from watchword.service.deliver import Lane, deliver
+from watchword.service.house import House
+from watchword.service.sweep import sweep
+from watchword.stores.sqlite import SqliteStore
+
+T = TypeVar("T")
+
+INBOX = "inbox.db"
+CHANNELS = {channel.CHANNEL.name: channel.CHANNEL for channel in (sms, email)}
+CARRIES = {"virtual": frozenset(CHANNELS), "smtp": frozenset({"email"})}
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """The running whole. `providers` go by channel; `virtual` is True while the virtual carrier
+    or any demo credential is active, which keeps `serve` on loopback."""
+
+    settings: Settings
+    clock: Clock
+    keys: KeyRing
+    store: Store
+    house: House
+    apps: Apps
+    providers: Mapping[str, Provider]
+    inbox: Inbox | None
+    lanes: Sequence[Lane]
+    outcomes: Outcomes
+    virtual: bool
+
+    async def deliver(self) -> None:
+        """Deliver and sweep until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(deliver(self.lanes))
+            group.create_task(sweep(self.store, self.clock))
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def bootstrap(
+    settings: Settings, *, clock: Clock = now, deliver: bool = True
+) -> AsyncIterator[Service]:
+    """Open everything, and close it again; `deliver` also delivers and sweeps meanwhile.
+
+    Raises ConfigInvalid and StoreUnavailable.
+    """
+    keys = keyring.load_or_make(settings.keyring_path)
+    carriers = _carriers(settings)
+    store = await SqliteStore.open(settings.store_path)
+    providers = _providers(settings, carriers, keys, clock)
+    try:
+        service = await _service(settings, keys, store, providers, clock)
+        task = asyncio.create_task(service.deliver()) if deliver else None
+        try:
+            yield service
+        finally:
+            if task:
+                await _end(task)
+    finally:
+        for provider in set(providers.values()):
+            await provider.close()
+        await store.close()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def _service(
+    settings: Settings,
+    keys: KeyRing,
+    store: Store,
+    providers: Mapping[str, Provider],
+    clock: Clock,
+) -> Service:
+    apps = Apps(store, keys)
+    inbox = next((p for p in providers.values() if isinstance(p, virtual.Virtual)), None)
+    lanes: dict[str, Lane] = {}
+    house = _house(settings, keys, store, providers, lambda channel: lanes[channel].stir())
+    for channel, provider in providers.items():
+        lanes[channel] = Lane(channel, provider, ours(), house, clock)
+    outcomes = Outcomes()
+    for lane in lanes.values():
+        lane.watchers.append(outcomes.tell)
+    return Service(
+        settings=settings,
+        clock=clock,
+        keys=keys,
+        store=store,
+        house=house,
+        apps=apps,
+        providers=providers,
+        inbox=inbox,
+        lanes=tuple(lanes.values()),
+        outcomes=outcomes,
+        virtual=inbox is not None or any(key.demo for key in await apps.keys(clock())),
+    )
+
+
+def _house(
+    settings: Settings,
+    keys: KeyRing,
+    store: Store,
+    providers: Mapping[str, Provider],
+    queued: Callable[[str], None],
+) -> House:
+    policy = settings.policy
+    return House(
+        store=store,
+        keys=keys,
+        policy=Policy(
+            length=policy.length,
+            ttl=timedelta(seconds=policy.ttl_s),
+            max_attempts=policy.max_attempts,
+            resend_interval=timedelta(seconds=policy.resend_interval_s),
+            resend=Resend(policy.resend),
+            languages=tuple(policy.languages),
+        ),
+        quotas=_quotas(settings.limits),
+        budget=Budget(hard_stop=settings.budget.hard_stop),
+        by_network=settings.limits.by_network,
+        channels={name: CHANNELS[name].takes for name in providers},
+        queued=queued,
+    )
+
+
+def _quotas(limits: config.Limits) -> tuple[Quota, ...]:
+    return tuple(
+        Quota(
+            scope=scope,
+            amount=limit.amount,
+            window=timedelta(seconds=limit.window_s),
+            span=Span(limit.span) if limit.span else None,
+            zone=limit.zone,
+        )
+        for scope in Scope
+        for limit in getattr(limits, scope.value)
+    )
+
+
+def _carriers(settings: Settings) -> dict[str, str]:
+    """Which provider carries which channel.
+
+    The virtual carrier is there by default only while no real one is: a forgotten setting must
+    not swallow people's codes. Raises ConfigInvalid.
+    """
+    mistakes, carriers = [], {}
+    real = {*settings.providers, settings.channels.sms, settings.channels.email} - {"", "virtual"}
+    for channel in CHANNELS:
+        name = getattr(settings.channels, channel) or _default(channel, real)
+        if name and channel not in CARRIES.get(name, ()):
+            mistakes.append(f"channels.{channel}: '{name}' carries no {channel}.")
+        elif name and name != "virtual" and name not in settings.providers:
+            mistakes.append(f"providers.{name}: settings are missing.")
+        elif name:
+            carriers[channel] = name
+    if mistakes:
+        raise ConfigInvalid(mistakes)
+    return carriers
+
+
+def _default(channel: str, real: set[str]) -> str:
+    if not real:
+        return "virtual"
+    return next((name for name in sorted(real) if channel in CARRIES.get(name, ())), "")
+
+
+def _providers(
+    settings: Settings, carriers: Mapping[str, str], keys: KeyRing, clock: Clock
+) -> dict[str, Provider]:
+    made: dict[str, Provider] = {}
+    for name in sorted(set(carriers.values())):
+        given: Mapping[str, object] = settings.providers.get(name, {})
+        if name == "virtual":
+            made[name] = virtual.Virtual(
+                settings.folder / INBOX,
+                keys,
+                clock=clock,
+                settings=_converted(name, given, virtual.Settings),
+            )
+        else:
+            made[name] = smtp.Smtp(_converted(name, given, smtp.Settings), clock=clock)
+    return {channel: made[name] for channel, name in carriers.items()}
+
+
+def _converted(name: str, given: Mapping[str, object], kind: type[T]) -> T:
+    try:
+        return msgspec.convert(dict(given), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigInvalid([f"providers.{name}: {error}."]) from None

@@ -1,0 +1,1 @@
+"""The ways to reach people: what each takes, and the words it says."""

@@ -1,0 +1,98 @@
+"""The command line. This module names the commands; each loads what it needs when it is run.
+
+Exit codes: 0; 1 refused or failed; 2 wrong usage. What goes wrong is one sentence on stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Parameter
+
+from watchword.cli.refusal import Misused, Refused, explained
+
+REFUSED = 1
+MISUSED = 2
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("watchword")
+
+
+commands = App(
+    name="watchword",
+    help="Sends one-time codes and says whether they are right.",
+    help_format="plaintext",  # loads no Markdown parser
+    version=_version,
+    default_parameter=Parameter(negative=()),
+)
+
+commands.command("watchword.cli.serve:serve", name="serve", help="Serve the API and deliver.")
+commands.command("watchword.cli.worker:worker", name="worker", help="Deliver only.")
+commands.command("watchword.cli.demo:demo", name="demo", help="Make a demo app and key, once.")
+commands.command(
+    "watchword.cli.inbox:inbox", name="inbox", help="Read the virtual carrier's inbox."
+)
+commands.command("watchword.cli.send:send", name="send", help="Send a code.")
+commands.command("watchword.cli.check:check", name="check", help="Check a code.")
+commands.command("watchword.cli.doctor:doctor", name="doctor", help="Say what is wrong.")
+
+apps = App(name="app", help="Manage apps, the tenants of this service.")
+commands.command(apps)
+apps.command("watchword.cli.app:create", name="create", help="Make an app.")
+apps.command("watchword.cli.app:list_", name="list", help="List the apps.")
+apps.command("watchword.cli.app:show", name="show", help="Show one app.")
+apps.command("watchword.cli.app:terms", name="terms", help="Change an app's terms.")
+
+test_numbers = App(name="test-number", help="Destinations of an app with a fixed code.")
+apps.command(test_numbers)
+test_numbers.command("watchword.cli.test_number:add", name="add", help="Add a test number.")
+test_numbers.command("watchword.cli.test_number:list_", name="list", help="List test numbers.")
+test_numbers.command("watchword.cli.test_number:remove", name="remove", help="Remove one.")
+
+keys = App(name="key", help="Manage the API keys of apps.")
+commands.command(keys)
+keys.command("watchword.cli.key:create", name="create", help="Make an API key; it is shown once.")
+keys.command("watchword.cli.key:list_", name="list", help="List API keys, never their secrets.")
+keys.command("watchword.cli.key:revoke", name="revoke", help="Revoke an API key.")
+
+
+def main() -> None:
+    """Run the command that the shell asked for."""
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has had enough, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def run(words: Sequence[str]) -> int:
+    """Run a command and give its exit code."""
+    try:
+        code = commands(
+            list(words), exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except CycloptsError as error:
+        return _complain(f"{error} See watchword --help.", MISUSED)
+    except Misused as error:
+        return _complain(str(error), MISUSED)
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        if (sentence := explained(error)) is None:
+            raise
+        return _complain(sentence, REFUSED)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(sentence, file=sys.stderr)
+    return code
+
+
+__all__ = ["Refused", "main", "run"]

@@ -1,0 +1,176 @@
+"""What a serving process does: open the service, answer on its sockets, stop when told.
+
+uvicorn would take the signals of each server for itself; here one stop ends all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import msgspec
+import uvicorn
+import uvloop
+
+from watchword import log, web
+from watchword.bootstrap import Service, bootstrap
+from watchword.cli.connection import Connection
+from watchword.cli.refusal import Refused
+from watchword.config import Settings
+
+GRACE_S = 10
+Outcome = TypeVar("Outcome")
+
+
+class Ties(msgspec.Struct, frozen=True):
+    """What a child holds of its parent: a pipe that ends with it, and one to say hello on."""
+
+    alive: int
+    greeting: int
+
+    def say_hello(self) -> None:
+        os.write(self.greeting, b".")
+
+
+class Tls(msgspec.Struct, frozen=True):
+    """The files of a certificate chain and its key."""
+
+    cert: str
+    key: str
+
+    @classmethod
+    def checked(cls, cert: str, key: str) -> Tls:
+        """Raises Refused when the two cannot be used."""
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+        except (OSError, ssl.SSLError) as error:
+            raise Refused(
+                f"The certificate {cert} and key {key} cannot be used: {error}."
+            ) from None
+        return cls(cert, key)
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own hands on the signals; it says when it has begun."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.begun = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.begun.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run(settings: Settings, main: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Run to the end on the fast loop, with events going out as the settings say."""
+    log.configure(settings.log)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+async def answer(
+    service: Service,
+    api: socket.socket | None,
+    admin: socket.socket | None,
+    tls: Tls | None,
+    *,
+    on_ready: Callable[[], None],
+    ties: Ties | None = None,
+) -> None:
+    """Answer until a signal, or the end of the parent, asks to stop; then finish what was begun."""
+    stop = _stop(ties)
+    servers = {}
+    if api is not None:
+        servers[_server(web.application(service), tls)] = api
+    if admin is not None:
+        servers[_server(web.admin_application(service), None)] = admin
+    async with asyncio.TaskGroup() as group:
+        for server, listening in servers.items():
+            group.create_task(server.serve(sockets=[listening]))
+        for server in servers:
+            await server.begun.wait()
+        on_ready()
+        await stop.wait()
+        for server in servers:
+            server.should_exit = True
+
+
+async def told_to_stop() -> None:
+    """Until SIGTERM or SIGINT."""
+    await _stop(None).wait()
+
+
+def look(settings: Settings) -> bool:
+    """Open the service and close it again. Says whether it is virtual."""
+
+    async def looked() -> bool:
+        async with bootstrap(settings, deliver=False) as service:
+            return service.virtual
+
+    return run(settings, looked())
+
+
+def answer_only(settings: Settings, api: socket.socket, tls: Tls | None, ties: Ties) -> None:
+    """The life of one of several answering processes."""
+
+    async def living() -> None:
+        async with bootstrap(settings, deliver=False) as service:
+            await answer(service, api, None, tls, on_ready=ties.say_hello, ties=ties)
+
+    run(settings, living())
+
+
+def deliver_only(settings: Settings, admin: socket.socket | None, ties: Ties) -> None:
+    """The life of the one delivering process; it also tells the metrics."""
+
+    async def living() -> None:
+        async with bootstrap(settings, deliver=True) as service:
+            await answer(service, None, admin, None, on_ready=ties.say_hello, ties=ties)
+
+    run(settings, living())
+
+
+def _stop(ties: Ties | None) -> asyncio.Event:
+    """Set by SIGTERM, by SIGINT, and when the pipe from the parent closes with it."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if ties is not None:
+        loop.add_reader(ties.alive, _orphaned, loop, ties.alive, stop)
+    return stop
+
+
+def _orphaned(loop: asyncio.AbstractEventLoop, alive: int, stop: asyncio.Event) -> None:
+    loop.remove_reader(alive)
+    stop.set()
+
+
+def _server(application: Any, tls: Tls | None) -> Server:
+    config = uvicorn.Config(
+        application,
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=GRACE_S,
+        ssl_certfile=tls.cert if tls else None,
+        ssl_keyfile=tls.key if tls else None,
+    )
+    return Server(config)

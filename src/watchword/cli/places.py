@@ -1,0 +1,108 @@
+"""Where a command works: its settings, and what others left in the data folder.
+
+`serve.json` says where the server that runs answers; `demo.json` holds the demo credentials.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from watchword import config
+from watchword.config import Settings
+
+SERVE = "serve.json"
+DEMO = "demo.json"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Where:
+    """What every command takes."""
+
+    data: Annotated[str | None, Parameter(help="The data folder.")] = None
+    config: Annotated[str | None, Parameter(help="The settings' file.")] = None
+
+    def settings(self) -> Settings:
+        """Read the settings, and see to it that the data folder is there and is private."""
+        settings = config.load(self.data, self.config)
+        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return settings
+
+
+HERE = Where()
+
+
+class Serving(msgspec.Struct, frozen=True):
+    """A running server: where it answers, and the process that owns it."""
+
+    base_url: str
+    admin_url: str | None
+    pid: int
+    workers: int = 1
+
+
+def running(folder: Path) -> Serving | None:
+    """The server that runs on this folder; what a killed one left behind does not count."""
+    try:
+        serving = msgspec.json.decode((folder / SERVE).read_bytes(), type=Serving)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return serving if _is_alive(serving.pid) else None
+
+
+@contextmanager
+def announced(folder: Path, serving: Serving) -> Iterator[None]:
+    """Tell the other commands where we answer, for as long as we do."""
+    write(folder / SERVE, msgspec.to_builtins(serving))
+    try:
+        yield
+    finally:
+        found = running(folder)
+        if found is not None and found.pid == serving.pid:
+            (folder / SERVE).unlink(missing_ok=True)
+
+
+def base_url(settings: Settings) -> str:
+    """Where the server answers, or will."""
+    serving = running(settings.folder)
+    return serving.base_url if serving else url(settings.server.host, settings.server.port)
+
+
+def url(host: str, port: int, scheme: str = "http") -> str:
+    """An address to open; a server on every address is reached on this machine's own."""
+    reached = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{port}"
+
+
+def write(path: Path, content: Any) -> None:
+    """Replace a file whole, readable by its owner only."""
+    handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2)
+            file.write("\n")
+        os.replace(fresh, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(fresh)
+        raise
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid > 0

@@ -1,0 +1,396 @@
+"""Settings: frozen, read once, at the door.
+
+They come from `watchword.toml` in the data folder (or the file that `--config` names), overlaid by
+`WATCHWORD_SECTION__NAME` from the environment. Every mistake is told at once, by its key path.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from watchword.errors import ConfigInvalid
+
+FILE = "watchword.toml"
+PREFIX = "WATCHWORD_"
+
+_Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+_LARGEST_TRAILING = 10_000
+_LONGEST_TRAILING_S = 366 * 86_400
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_TRAILING = re.compile(r"(\d{1,12})\s*/\s*(\d{1,9})([smhd])")
+_CALENDAR = re.compile(r"(\d{1,12})\s*/\s*(day|month)\s+(\S+)")
+_PROVIDERS = Path(__file__).parent / "providers"
+# The command line's own variables. Other names that resemble no setting are not ours to judge:
+# Kubernetes, for one, sets WATCHWORD_SERVICE_HOST wherever a service has our name.
+_NOT_SETTINGS = frozenset({"URL", "KEY"})
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the service listens; port 0 is any free one."""
+
+    host: str = "127.0.0.1"
+    port: _Port = 8080
+    admin_host: str = "127.0.0.1"
+    admin_port: _Port = 9464
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The key ring's file."""
+
+    path: str = "keyring.json"
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The native dialect's terms, for every purpose; an app may change them for its own."""
+
+    length: Annotated[int, msgspec.Meta(ge=6, le=16)] = 6
+    ttl_s: Annotated[int, msgspec.Meta(ge=30, le=3600)] = 600
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = 5
+    resend_interval_s: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 60
+    resend: Literal["same", "newest", "any"] = "same"
+    languages: Annotated[tuple[Literal["en-us", "zh-cn"], ...], msgspec.Meta(min_length=1)] = (
+        "en-us",
+        "zh-cn",
+    )
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """`amount` in `window_s` seconds trailing behind now, or in a calendar `span` of a `zone`."""
+
+    amount: int
+    window_s: int = 0
+    span: Literal["day", "month"] | None = None
+    zone: str = "UTC"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What each scope is granted; `by_network` false turns off networks and fingerprints."""
+
+    by_network: bool = True
+    destination: tuple[Limit, ...] = (Limit(10, 3600), Limit(30, 86_400))
+    network: tuple[Limit, ...] = (Limit(120, 3600),)
+    fingerprint: tuple[Limit, ...] = (Limit(30, 3600),)
+    app: tuple[Limit, ...] = ()
+    account: tuple[Limit, ...] = ()
+    prefix: tuple[Limit, ...] = ()
+    country: tuple[Limit, ...] = ()
+    everything: tuple[Limit, ...] = ()
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`hard_stop` keeps a destination with 100 failures in a row refused until it is unlocked."""
+
+    hard_stop: bool = False
+
+
+class Channels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which provider carries a channel; "" is the virtual one while no other provider is set."""
+
+    sms: str = ""
+    email: str = ""
+
+
+class Confidential(dict[str, Any]):
+    """Settings that may hold passwords: prints its names, never its values."""
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{name!r}: ***" for name in self) + "}"
+
+    __str__ = __repr__
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`data` is the folder that all state lives in; relative paths are inside it."""
+
+    data: str = "./watchword-data"
+    store: str = "sqlite:///watchword.db"
+    sandbox: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    log: Literal["json", "text"] = "text"
+    server: Server = Server()
+    keys: Keys = Keys()
+    policy: Policy = Policy()
+    limits: Limits = Limits()
+    budget: Budget = Budget()
+    channels: Channels = Channels()
+    providers: Mapping[str, Confidential] = {}
+    """Settings of each provider by its name; the provider's module says what it needs. Values
+    from the environment are texts, so it reads numbers and truths out of texts too."""
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.data)
+
+    @property
+    def keyring_path(self) -> Path:
+        return self.folder / self.keys.path
+
+    @property
+    def store_path(self) -> Path:
+        """The file of an embedded store."""
+        return self.folder / unquote(urlsplit(self.store).path[1:])
+
+
+def load(
+    data: str | None, config_file: str | None, environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """Read the settings. `data` wins over the environment, and that over the file.
+
+    Raises ConfigInvalid with every mistake.
+    """
+    reading = _Reading()
+    overlay = reading.overlay(environ)
+    folder = data or overlay.get("data")
+    file = Path(config_file) if config_file else Path(folder or Settings().data) / FILE
+    written = reading.file(file, must_exist=config_file is not None)
+    if config_file is None:
+        reading.refuse_a_folder_that_names_another(written, folder or Settings().data)
+    given = _merged(written, overlay) | ({"data": folder} if folder else {})
+    settings: Settings = reading.struct(Settings, given, "")
+    reading.agree(settings)
+    if reading.mistakes:
+        raise ConfigInvalid(reading.mistakes)
+    return settings
+
+
+def parse_limit(text: str) -> Limit:
+    """Read "10/1h" or "5000/day Asia/Shanghai". Raises ValueError that says what is wrong."""
+    if trailing := _TRAILING.fullmatch(text.strip()):
+        return _trailing(int(trailing[1]), int(trailing[2]) * _SECONDS[trailing[3]])
+    if calendar := _CALENDAR.fullmatch(text.strip()):
+        return _calendar(int(calendar[1]), "day" if calendar[2] == "day" else "month", calendar[3])
+    raise ValueError('write "10/1h" (s, m, h, d) or "5000/day Asia/Shanghai" (day, month)')
+
+
+def provider_names() -> list[str]:
+    """A provider's name is that of its module."""
+    modules = (path.stem for path in _PROVIDERS.glob("*.py"))
+    return sorted(name for name in modules if not name.startswith("_"))
+
+
+def _trailing(amount: int, window_s: int) -> Limit:
+    if not 1 <= amount <= _LARGEST_TRAILING:
+        raise ValueError("a trailing limit is 1 to 10000; for more, count per day or month")
+    if not 1 <= window_s <= _LONGEST_TRAILING_S:
+        raise ValueError("a trailing window is 1 second to 366 days")
+    return Limit(amount, window_s)
+
+
+def _calendar(amount: int, span: Literal["day", "month"], zone: str) -> Limit:
+    if amount < 1:
+        raise ValueError("a limit is at least 1")
+    try:
+        ZoneInfo(zone)
+    except (ValueError, OSError, KeyError):
+        raise ValueError(f"no time zone is called {zone}") from None
+    return Limit(amount, span=span, zone=zone)
+
+
+class _Reading:
+    """One reading of the settings, and the mistakes found on the way."""
+
+    def __init__(self) -> None:
+        self.mistakes: list[str] = []
+
+    def mistake(self, path: str, what: str) -> None:
+        self.mistakes.append(f"{path}: {what}")
+
+    def file(self, path: Path, *, must_exist: bool) -> dict[str, Any]:
+        try:
+            return tomllib.loads(path.read_text("utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            if must_exist:
+                self.mistake(str(path), "there is no such file.")
+        except OSError as error:
+            self.mistake(str(path), f"cannot be read ({error.strerror}).")
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            # A decoder's message quotes the line's position, never its text: no password leaks.
+            self.mistake(str(path), f"this is not TOML: {error}.")
+        return {}
+
+    def overlay(self, environ: Mapping[str, str]) -> dict[str, Any]:
+        """What the environment says, shaped like the file."""
+        found: dict[str, Any] = {}
+        for name in sorted(environ):
+            keys = name.removeprefix(PREFIX).lower().split("__")
+            if not name.startswith(PREFIX) or not self._is_meant_for_us(name, keys):
+                continue
+            place = found
+            for key in keys[:-1]:
+                place = place.setdefault(key, {})
+                if not isinstance(place, dict):
+                    break
+            if isinstance(place, dict):
+                place[keys[-1]] = FromEnvironment(environ[name])
+        return found
+
+    def _is_meant_for_us(self, name: str, keys: list[str]) -> bool:
+        plain = {f.name for f in msgspec.structs.fields(Settings) if not _is_struct(f.type)}
+        if len(keys) > 1 or keys[0] in plain:
+            return True
+        near = difflib.get_close_matches(keys[0], plain, 1, 0.75)
+        if near and keys[0].upper() not in _NOT_SETTINGS:
+            self.mistake(name, f"unknown; did you mean {PREFIX}{near[0].upper()}?")
+        return False
+
+    def refuse_a_folder_that_names_another(self, written: Mapping[str, Any], folder: str) -> None:
+        named = written.get("data")
+        if isinstance(named, str) and Path(named).resolve() != Path(folder).resolve():
+            self.mistake("data", "a data folder's own file cannot name another; pass --data.")
+
+    def struct(self, kind: type[Any], given: Mapping[str, Any], path: str) -> Any:
+        """Read what can be read; what cannot keeps its default, and is noted."""
+        types = get_type_hints(kind, include_extras=True)
+        for name in sorted(given.keys() - types.keys()):
+            self.unknown(f"{path}{name}", name, types)
+        read = {
+            name: self.value(types[name], given[name], f"{path}{name}")
+            for name in types
+            if name in given
+        }
+        return kind(**{name: value for name, value in read.items() if value is not None})
+
+    def value(self, kind: Any, given: Any, path: str) -> Any:
+        """A value of this type, or None when there is a mistake in it."""
+        if path == "providers":
+            return self.providers(given)
+        if _is_struct(kind):
+            return self.section(kind, given, path)
+        if kind == tuple[Limit, ...]:
+            return self.limits(given, path)
+        return self.plain(kind, given, path)
+
+    def section(self, kind: type[Any], given: Any, path: str) -> Any:
+        if isinstance(given, dict):
+            return self.struct(kind, given, f"{path}.")
+        self.mistake(path, f"is a section; write [{path}] above its settings.")
+        return None
+
+    def plain(self, kind: Any, given: Any, path: str) -> Any:
+        written = isinstance(given, FromEnvironment)
+        try:
+            value = given.as_list() if written and _is_list(kind) else given
+            return msgspec.convert(value, kind, strict=not written)
+        except msgspec.ValidationError as error:
+            # msgspec never quotes the value, which may be a secret put in the wrong place.
+            self.mistake(path, f"{_lowered(str(error))}.")
+            return None
+
+    def limits(self, given: Any, path: str) -> tuple[Limit, ...] | None:
+        texts = self.plain(tuple[str, ...], given, path)
+        return None if texts is None else tuple(self._limits(texts, path))
+
+    def _limits(self, texts: Iterable[str], path: str) -> Iterator[Limit]:
+        for text in texts:
+            try:
+                yield parse_limit(text)
+            except ValueError as error:
+                self.mistake(path, f'"{text}" is no limit: {error}.')
+
+    def providers(self, given: Any) -> dict[str, Confidential] | None:
+        known = provider_names()
+        if not isinstance(given, dict):
+            self.mistake("providers", "is a section; write [providers.NAME] for each.")
+            return None
+        for name in given:
+            if name not in known:
+                self.unknown(f"providers.{name}", name, known)
+            elif not isinstance(given[name], dict):
+                self.mistake(f"providers.{name}", f"is a section; write [providers.{name}].")
+        return {
+            name: Confidential(_texts(section))
+            for name, section in given.items()
+            if name in known and isinstance(section, dict)
+        }
+
+    def unknown(self, path: str, name: str, known: Iterable[str]) -> None:
+        near = difflib.get_close_matches(name, list(known), 1)
+        hint = f"; did you mean {path.removesuffix(name)}{near[0]}?" if near else "."
+        self.mistake(path, f"unknown{hint}")
+
+    def agree(self, settings: Settings) -> None:
+        """What no single type can say."""
+        self._store(settings.store)
+        for proxy in settings.trusted_proxies:
+            self._network(proxy)
+        for channel, provider in msgspec.structs.asdict(settings.channels).items():
+            if provider and provider not in provider_names():
+                self._no_provider(f"channels.{channel}", provider)
+
+    def _no_provider(self, path: str, name: str) -> None:
+        near = difflib.get_close_matches(name, provider_names(), 1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        self.mistake(path, f"there is no provider '{name}'{hint}")
+
+    def _network(self, proxy: str) -> None:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            self.mistake("trusted_proxies", f'"{proxy}" is neither an address nor a network.')
+
+    def _store(self, store: str) -> None:
+        scheme, _, rest = store.partition(":")
+        if scheme in {"postgresql", "postgres", "valkey", "redis"}:
+            self.mistake("store", f"{scheme} is not in this version; use sqlite:///watchword.db.")
+        elif scheme != "sqlite" or not rest.startswith("///") or not rest[3:].strip("/"):
+            self.mistake(
+                "store",
+                "write sqlite:///name.db (inside the data folder) or sqlite:////path/to/name.db.",
+            )
+
+
+class FromEnvironment(str):
+    """A text from the environment: numbers and truths are read out of it, a list is JSON or has
+    commas."""
+
+    __slots__ = ()
+
+    def as_list(self) -> Any:
+        if self.lstrip().startswith("["):
+            try:
+                return msgspec.json.decode(self.encode())
+            except msgspec.DecodeError:
+                return str(self)
+        return [part.strip() for part in self.split(",") if part.strip()]
+
+
+def _texts(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _text(value) for name, value in section.items()}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _texts(value)
+    return str(value) if isinstance(value, FromEnvironment) else value
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        name: _merged(under[name], over[name])
+        for name in under.keys() & over.keys()
+        if isinstance(under[name], dict) and isinstance(over[name], dict)
+    }
+    return {**under, **over, **both}
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _is_list(kind: Any) -> bool:
+    return "tuple[" in str(kind)
+
+
+def _lowered(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].replace("`", "'").removesuffix(".")

@@ -1,0 +1,222 @@
+"""Apps and their API keys: the tenants of the native dialect."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from hmac import compare_digest
+
+import msgspec
+
+from watchword.domain.app import ApiKey, App, Scope, Terms, TestNumber
+from watchword.domain.destination import Destination
+from watchword.domain.keys import KeyRing
+from watchword.domain.message import one_line
+from watchword.errors import AccessDenied, RecordConflict, RequestInvalid
+from watchword.ports import Record, RecordStore, Write
+
+TEST_NUMBER_TTL = timedelta(days=90)
+LONGEST_NAME = 64
+MOST_TEST_NUMBERS = 100
+_FRESH = timedelta(seconds=1)
+_MOST_CACHED = 10_000
+_PREFIX = "ww"
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_APP, _KEY = "app", "api_key"
+_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """A key that was proven, and the app it speaks for."""
+
+    key: ApiKey
+    app: App
+
+
+class Apps:
+    """Reads and changes apps and keys. A change is seen by every process within one second."""
+
+    def __init__(self, store: RecordStore, keys: KeyRing) -> None:
+        self._store, self._keys = store, keys
+        self._known: dict[str, tuple[datetime, Credential]] = {}
+
+    async def authenticate(self, token: str, now: datetime) -> Credential:
+        """Say who this bearer token is. Raises AccessDenied.
+
+        Known tokens are remembered for a second, by their digest; refusals never are.
+        """
+        digest = _digest(token)
+        cached = self._known.get(digest)
+        if cached and cached[0] <= now < cached[0] + _FRESH:
+            return cached[1]
+        credential = await self._look_up(token, bytes.fromhex(digest), now)
+        if len(self._known) >= _MOST_CACHED:
+            self._known.clear()
+        self._known[digest] = (now, credential)
+        return credential
+
+    async def _look_up(self, token: str, digest: bytes, now: datetime) -> Credential:
+        parts = token.split("_")
+        record = None
+        if len(parts) == 3 and parts[0] == _PREFIX:
+            record = await self._store.record(_KEY, parts[1], now)
+        key = _key(record) if record else None
+        if key is None or not compare_digest(key.digest, digest):
+            raise AccessDenied
+        return Credential(key, await self.app(key.app_id, now))
+
+    async def create(
+        self, *, name: str, now: datetime, brand: str = "", origin: str = "", language: str = ""
+    ) -> App:
+        """Add an app. Raises RequestInvalid."""
+        app = App(
+            id=_random(12),
+            name=_line(name, "name"),
+            brand=_line(brand, "brand") if brand else "",
+            origin=_host(origin),
+            language=language.lower(),
+        )
+        await self._store.write([_write(app, 0)], now)
+        return app
+
+    async def app(self, app_id: str, now: datetime) -> App:
+        """Raises AccessDenied when there is none."""
+        record = await self._store.record(_APP, app_id, now)
+        if record is None:
+            raise AccessDenied(f"There is no app '{app_id}'.")
+        return msgspec.json.decode(record.body, type=App)
+
+    async def apps(self, now: datetime) -> Sequence[App]:
+        records = await self._store.records(_APP, now)
+        return [msgspec.json.decode(record.body, type=App) for record in records]
+
+    async def set_terms(self, app_id: str, purpose: str, terms: Terms, now: datetime) -> App:
+        """Change the policy of an app for a purpose, or for every one with "*"."""
+        return await self._change(
+            app_id,
+            lambda app: msgspec.structs.replace(app, terms={**app.terms, purpose: terms}),
+            now,
+        )
+
+    async def add_test_number(
+        self, app_id: str, destination: Destination, code: str, ends_at: datetime, now: datetime
+    ) -> App:
+        """Give a destination a fixed code until `ends_at`. Raises RequestInvalid."""
+        if not now < ends_at <= now + TEST_NUMBER_TTL:
+            raise RequestInvalid("A test number ends within 90 days.", field="/ends_at")
+        if not 4 <= len(code) <= 16 or not code.isascii() or not code.isalnum():
+            raise RequestInvalid("A code is 4 to 16 letters or digits.", field="/code")
+        number = TestNumber(
+            destination=self._person(app_id, destination),
+            masked=destination.masked,
+            code=self._keys.test_digest(app_id, code),
+            ends_at=ends_at,
+        )
+        return await self._change(app_id, lambda app: _with(app, number), now)
+
+    async def remove_test_number(self, app_id: str, destination: Destination, now: datetime) -> App:
+        person = self._person(app_id, destination)
+        return await self._change(app_id, lambda app: _without(app, person), now)
+
+    async def create_key(
+        self,
+        app_id: str,
+        scopes: Sequence[Scope],
+        *,
+        now: datetime,
+        note: str = "",
+        demo: bool = False,
+    ) -> tuple[ApiKey, str]:
+        """Make a key, and the bearer token that only this answer ever shows.
+
+        Raises AccessDenied when there is no such app.
+        """
+        app = await self.app(app_id, now)
+        key_id = _random(10)
+        token = f"{_PREFIX}_{key_id}_{_random(32)}"
+        key = ApiKey(
+            id=key_id,
+            app_id=app.id,
+            digest=bytes.fromhex(_digest(token)),
+            scopes=tuple(scopes),
+            created_at=now,
+            note=note,
+            demo=demo,
+        )
+        body = msgspec.json.encode(key)
+        await self._store.write([Write(kind=_KEY, key=key_id, version=0, body=body)], now)
+        return key, token
+
+    async def keys(self, now: datetime) -> Sequence[ApiKey]:
+        return [_key(record) for record in await self._store.records(_KEY, now)]
+
+    async def revoke_key(self, key_id: str, now: datetime) -> None:
+        """End a key, everywhere within a second. Raises AccessDenied when there is none."""
+        record = await self._store.record(_KEY, key_id, now)
+        if record is None:
+            raise AccessDenied(f"There is no key '{key_id}'.")
+        gone = Write(kind=_KEY, key=key_id, version=record.version, body=None)
+        await self._store.write([gone], now)
+        self._known.clear()
+
+    async def _change(self, app_id: str, change: Callable[[App], App], now: datetime) -> App:
+        """Apply a change to the app as it is; one that comes in between is not overwritten."""
+        while True:
+            record = await self._store.record(_APP, app_id, now)
+            if record is None:
+                raise AccessDenied(f"There is no app '{app_id}'.")
+            app = change(msgspec.json.decode(record.body, type=App))
+            try:
+                await self._store.write([_write(app, record.version)], now)
+            except RecordConflict:
+                continue
+            self._known.clear()
+            return app
+
+    def _person(self, app_id: str, destination: Destination) -> str:
+        return self._keys.index("person", app_id, destination.identity).hex()
+
+
+def _with(app: App, number: TestNumber) -> App:
+    others = _without(app, number.destination).test_numbers
+    if len(others) >= MOST_TEST_NUMBERS:
+        raise RequestInvalid("An app has at most 100 test numbers.")
+    return msgspec.structs.replace(app, test_numbers=(*others, number))
+
+
+def _without(app: App, person: str) -> App:
+    left = tuple(number for number in app.test_numbers if number.destination != person)
+    return msgspec.structs.replace(app, test_numbers=left)
+
+
+def _write(app: App, version: int) -> Write:
+    return Write(kind=_APP, key=app.id, version=version, body=msgspec.json.encode(app))
+
+
+def _key(record: Record) -> ApiKey:
+    return msgspec.json.decode(record.body, type=ApiKey)
+
+
+def _digest(token: str) -> str:
+    """A key has 160 random bits: a plain digest of it tells nothing."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def _line(text: str, field: str) -> str:
+    if not 0 < len(text.strip()) <= LONGEST_NAME or one_line(text) != text:
+        raise RequestInvalid(f"A {field} is one line of 1 to 64 characters.", field=f"/{field}")
+    return text
+
+
+def _host(origin: str) -> str:
+    """The host that WebOTP binds to: example.com, as in the page's address."""
+    if origin and not _HOST.fullmatch(origin):
+        raise RequestInvalid("An origin is a host name, as in example.com.", field="/origin")
+    return origin

@@ -1,0 +1,161 @@
+"""A challenge: one question put to whoever reads a destination, and the verdict on each answer.
+
+At most one challenge is open per (app, purpose, destination, subject). It owns the attempts, the
+binding and its single use; time belongs to each draw, so a resend never moves an older code's
+expiry and never grants another attempt.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from enum import StrEnum
+from hmac import compare_digest
+
+import msgspec
+
+from watchword.domain.policy import Resend
+from watchword.domain.purpose import Purpose
+
+MOST_DRAWS = 3
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_TAG_BITS = 12
+_RANDOM_BITS = 118
+
+
+class State(StrEnum):
+    PENDING = "pending"
+    APPROVED = "approved"
+    EXHAUSTED = "exhausted"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class Verdict(StrEnum):
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    ALREADY_USED = "already-approved"
+    EXHAUSTED = "exhausted"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class Draw(msgspec.Struct, frozen=True, array_like=True):
+    """One code that was drawn: its keyed digest, never the code itself.
+
+    `sealed` is the code under the ring's seal key, kept only where a resend may repeat it.
+    """
+
+    digest: bytes
+    drawn_at: datetime
+    expires_at: datetime
+    sealed: bytes | None = None
+
+    def may_be_repeated(self, now: datetime) -> bool:
+        """True while at least half of its lifetime is left."""
+        return (
+            self.sealed is not None
+            and (self.expires_at - now) * 2 >= self.expires_at - self.drawn_at
+        )
+
+
+class Challenge(msgspec.Struct, frozen=True, kw_only=True):
+    """`slot` is the keyed digest of (app, purpose, destination, subject); `destination` that of
+    (app, destination), under which failures are counted; `recipient` the address and the words'
+    settings, sealed."""
+
+    id: str
+    app_id: str
+    purpose: Purpose
+    channel: str
+    slot: bytes
+    destination: bytes
+    subject: bytes
+    masked: str
+    recipient: bytes
+    code_length: int
+    max_attempts: int
+    attempts: int = 0
+    state: State = State.PENDING
+    draws: tuple[Draw, ...] = ()
+    opened_at: datetime
+    resend_at: datetime
+    expires_at: datetime
+    closed_at: datetime | None = None
+
+    @property
+    def attempts_left(self) -> int:
+        return max(0, self.max_attempts - self.attempts)
+
+    def state_at(self, now: datetime) -> State:
+        """The state an onlooker sees: time expires a challenge without anyone writing it down."""
+        if self.state is State.PENDING and self.expires_at <= now:
+            return State.EXPIRED
+        return self.state
+
+    def is_open(self, now: datetime) -> bool:
+        return self.state_at(now) is State.PENDING
+
+    def knows(self, given: Given, now: datetime) -> bool:
+        """Whether what was given is a live code of this challenge, for the same subject.
+
+        Every draw is compared, so that time does not tell which one came near.
+        """
+        right = False
+        for draw in self.draws:
+            alive = draw.expires_at > now
+            for digest in given.digests:
+                right |= compare_digest(draw.digest, digest) and alive
+        return right & (given.subject is None or compare_digest(given.subject, self.subject))
+
+    def repeatable(self, resend: Resend, now: datetime) -> Draw | None:
+        """The draw that a resend repeats, None where it has to draw anew."""
+        newest = self.draws[-1] if self.draws else None
+        if resend is Resend.SAME and newest and newest.may_be_repeated(now):
+            return newest
+        return None
+
+
+class Given(msgspec.Struct, frozen=True):
+    """What a person typed, as digests under every live code key, and the subject it is for.
+
+    No subject means that the caller named the challenge by its key, so the subject is known right.
+    """
+
+    digests: tuple[bytes, ...]
+    subject: bytes | None = None
+
+
+def extended(
+    draws: tuple[Draw, ...], fresh: Draw, resend: Resend, now: datetime
+) -> tuple[Draw, ...]:
+    """The draws of a challenge after a resend that drew `fresh`."""
+    if resend is Resend.NEWEST:
+        return (fresh,)
+    live = tuple(draw for draw in draws if draw.expires_at > now)
+    return (*live, fresh)[-MOST_DRAWS:]
+
+
+def judge(challenge: Challenge, given: Given, now: datetime) -> Verdict:
+    """Say what an attempt amounts to. Only MATCH and MISMATCH ever say whether a code was right."""
+    match challenge.state_at(now):
+        case State.APPROVED:
+            return Verdict.ALREADY_USED
+        case State.CANCELLED:
+            return Verdict.CANCELLED
+        case State.EXPIRED:
+            return Verdict.EXPIRED
+        case State.EXHAUSTED:
+            return Verdict.EXHAUSTED
+    return Verdict.MATCH if challenge.knows(given, now) else Verdict.MISMATCH
+
+
+def new_id(routing: bytes) -> str:
+    """26 characters: 12 bits of the destination's keyed digest, then 118 random bits.
+
+    The tag lets any store find a challenge, its destination's counters and its deliveries in one
+    place.
+    """
+    tag = int.from_bytes(routing[:2], "big") >> (16 - _TAG_BITS)
+    number = (tag << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
+    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))

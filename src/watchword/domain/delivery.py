@@ -1,0 +1,88 @@
+"""Delivery is our record of one hand-over; Receipt is the provider's word on it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+
+class DeliveryState(StrEnum):
+    """Where a message is (DESIGN, "How a message travels")."""
+
+    QUEUED = "queued"
+    LEASED = "leased"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_settled(self) -> bool:
+        """No further hand-over of this row can happen."""
+        return self not in _UNSETTLED
+
+
+_UNSETTLED = frozenset({DeliveryState.QUEUED, DeliveryState.LEASED, DeliveryState.SENDING})
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """A provider's answer: its reference for the message, and ACCEPTED or DELIVERED."""
+
+    reference: str
+    state: DeliveryState = DeliveryState.ACCEPTED
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be shown of a hand-over: no text, no address."""
+
+    id: int
+    challenge_id: str
+    channel: str
+    provider: str
+    state: DeliveryState
+    tries: int
+    reason: str
+    queued_at: datetime
+    settled_at: datetime | None
+
+
+class Leased(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that one worker holds, and what it takes to hand it over.
+
+    `token` is the fence: a worker whose lease lapsed finds that its token no longer counts.
+    `recipient` is sealed under the slot, `code` under the challenge id.
+    """
+
+    id: int
+    token: int
+    app_id: str
+    challenge_id: str
+    slot: bytes
+    purpose: str
+    channel: str
+    tries: int
+    minutes: int
+    recipient: bytes
+    code: bytes
+    expires_at: datetime
+
+
+class Handover(msgspec.Struct, frozen=True, kw_only=True):
+    """How a hand-over ended: the state to record and, where it is QUEUED again, from when on."""
+
+    id: int
+    token: int
+    state: DeliveryState
+    reference: str = ""
+    reason: str = ""
+    not_before: datetime | None = None
+
+
+def back_off(tries: int) -> timedelta:
+    """How long to wait after the `tries`-th unavailable answer: 1, 2, 4 ... at most 60 seconds."""
+    return timedelta(seconds=min(60, 2 ** (tries - 1)))

@@ -1,0 +1,116 @@
+"""Destination: a phone or a mailbox, made canonical before any key is made of it.
+
+Two spellings of one destination share every limit: "+86 138-0013-8000" and "008613800138000",
+"Ann+news@Example.COM" and "ann@example.com".
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+import idna
+import msgspec
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+from watchword.errors import RequestInvalid
+
+LONGEST = 320
+# The parser drops what it does not understand, and a digit too few is somebody else's number.
+_SPELLING = re.compile(r"\+[0-9 ().-]{1,39}")
+
+
+class Kind(StrEnum):
+    PHONE = "phone"
+    MAILBOX = "mailbox"
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """`address` is where to deliver, in the spelling given; `identity` says who it is;
+    `limit_key` under whom its limits are counted. `country` is an ISO 3166 code, "" if unknown.
+    """
+
+    kind: Kind
+    address: str
+    identity: str
+    limit_key: str
+    country: str = ""
+
+    @property
+    def masked(self) -> str:
+        return mask(self.identity)
+
+    @property
+    def prefix(self) -> str:
+        """A phone's 1,000-number block; "" for a mailbox."""
+        return self.identity[:-3] if self.kind is Kind.PHONE else ""
+
+    def __repr__(self) -> str:
+        return f"Destination({self.masked})"
+
+    __str__ = __repr__
+
+
+def phone(text: str, *, field: str = "") -> Destination:
+    """Read a number with its country code: +E.164, 00-prefixed, blanks and dashes allowed.
+
+    Raises RequestInvalid at `field`.
+    """
+    spelled = text.strip()
+    if spelled.startswith("00"):
+        spelled = "+" + spelled[2:]
+    if not _SPELLING.fullmatch(spelled):
+        raise RequestInvalid("A phone number starts with + and its country code.", field=field)
+    try:
+        number = phonenumbers.parse(spelled)
+    except phonenumbers.NumberParseException:
+        raise RequestInvalid("This is not a phone number.", field=field) from None
+    if number.extension or not phonenumbers.is_possible_number(number):
+        raise RequestInvalid("This is not a phone number.", field=field)
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    country = phonenumbers.region_code_for_number(number)
+    if country is None:
+        raise RequestInvalid("No country has such a phone number.", field=field)
+    return Destination(
+        kind=Kind.PHONE, address=e164, identity=e164, limit_key=e164, country=country
+    )
+
+
+def mailbox(text: str, *, field: str = "") -> Destination:
+    """Read a mailbox (RFC 5321, with SMTPUTF8 and IDN). Raises RequestInvalid at `field`.
+
+    Its identity is the case-folded local part at the IDNA domain; limits also ignore a +tag.
+    """
+    if len(text) > LONGEST:
+        raise RequestInvalid("A mailbox has at most 320 characters.", field=field)
+    try:
+        parsed = validate_email(
+            text,
+            check_deliverability=False,
+            allow_quoted_local=True,
+            test_environment=True,
+        )
+    except (EmailNotValidError, UnicodeError, idna.IDNAError):
+        raise RequestInvalid("This is not a mailbox.", field=field) from None
+    local = parsed.local_part.casefold()
+    tagless = local.split("+", 1)[0] or local
+    return Destination(
+        kind=Kind.MAILBOX,
+        address=parsed.original,
+        identity=f"{local}@{parsed.ascii_domain}",
+        limit_key=f"{tagless}@{parsed.ascii_domain}",
+    )
+
+
+def read(text: str, *, field: str = "") -> Destination:
+    """Read either: what has an @ is a mailbox."""
+    return mailbox(text, field=field) if "@" in text else phone(text, field=field)
+
+
+def mask(identity: str) -> str:
+    """Enough to recognise one's own address, too little to use another's."""
+    if "@" in identity:
+        local, _, domain = identity.rpartition("@")
+        return f"{local[:1]}***@{domain}"
+    return f"{identity[:3]}{'*' * max(3, len(identity) - 5)}{identity[-2:]}"

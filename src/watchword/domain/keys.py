@@ -1,0 +1,93 @@
+"""The key ring: one key for codes, one for seals, one for the journal, one for indexes.
+
+Codes and seals name the id of the key that made them, so several ids live at once and rotation
+breaks nothing. The index key is never rotated: counters and look-ups hang on it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Mapping
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from watchword.errors import KeyUnknown
+
+_NONCE = 12
+_ID = 2
+
+
+class KeyRing:
+    """Digests, seals and indexes. Prints nothing of what it holds."""
+
+    def __init__(
+        self,
+        *,
+        code: Mapping[int, bytes],
+        seal: Mapping[int, bytes],
+        journal: Mapping[int, bytes],
+        index: bytes,
+        active: Mapping[str, int],
+    ) -> None:
+        """Each mapping goes from key id (1 to 65535) to 32 secret bytes; `active` names the id of
+        each kind that makes new things. The first code key tried is the active one."""
+        self._code = [code[active["code"]], *(k for i, k in code.items() if i != active["code"])]
+        self._seal = {i: AESGCM(key) for i, key in seal.items()}
+        self._sealing = (active["seal"].to_bytes(_ID, "big"), self._seal[active["seal"]])
+        self.journal = dict(journal)
+        self._index = index
+
+    def __repr__(self) -> str:
+        return "KeyRing(***)"
+
+    def digest(self, challenge_id: str, code: str) -> bytes:
+        """The digest under which a new code is kept; the challenge id is its salt."""
+        return _mac(self._code[0], b"code", challenge_id.encode(), _text(code))
+
+    def digests(self, app_id: str, challenge_id: str, code: str) -> tuple[bytes, ...]:
+        """What a given code may match: a draw of this challenge, or a test number of this app."""
+        text = _text(code)
+        return tuple(
+            digest
+            for key in self._code
+            for digest in (
+                _mac(key, b"code", challenge_id.encode(), text),
+                _mac(key, b"test", app_id.encode(), text),
+            )
+        )
+
+    def test_digest(self, app_id: str, code: str) -> bytes:
+        """The digest of a test number's fixed code."""
+        return _mac(self._code[0], b"test", app_id.encode(), _text(code))
+
+    def index(self, *parts: str | bytes) -> bytes:
+        """16 bytes that stand for these parts in look-ups and counters."""
+        return _mac(self._index, *(p.encode() if isinstance(p, str) else p for p in parts))[:16]
+
+    def seal(self, plain: bytes, bound_to: bytes) -> bytes:
+        """AES-GCM under the active seal key: key id, nonce, ciphertext."""
+        key_id, cipher = self._sealing
+        nonce = os.urandom(_NONCE)
+        return key_id + nonce + cipher.encrypt(nonce, plain, bound_to)
+
+    def unseal(self, sealed: bytes, bound_to: bytes) -> bytes:
+        """Raises KeyUnknown when the ring lacks the key, or what it opens was bound elsewhere."""
+        cipher = self._seal.get(int.from_bytes(sealed[:_ID], "big"))
+        if cipher is None:
+            raise KeyUnknown
+        try:
+            return cipher.decrypt(sealed[_ID : _ID + _NONCE], sealed[_ID + _NONCE :], bound_to)
+        except InvalidTag:
+            raise KeyUnknown("What was sealed does not open with this key ring.") from None
+
+
+def _mac(key: bytes, *parts: bytes) -> bytes:
+    """HMAC-SHA256 over length-prefixed parts, so that no two lists of parts read alike."""
+    framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return hmac.digest(key, framed, "sha256")
+
+
+def _text(code: str) -> bytes:
+    return code.encode("utf-8", "surrogatepass")

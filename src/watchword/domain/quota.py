@@ -1,0 +1,90 @@
+"""Quota: how many in which window, how much of it is used, how long until there is room again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+LARGEST_TRAILING = 10_000
+"""A trailing quota remembers each instant; above this, count per calendar window."""
+
+
+class Scope(StrEnum):
+    """What a quota is counted for. All but EVERYTHING are counted per app."""
+
+    DESTINATION = "destination"
+    APP = "app"
+    ACCOUNT = "account"
+    NETWORK = "network"
+    FINGERPRINT = "fingerprint"
+    PREFIX = "prefix"
+    COUNTRY = "country"
+    EVERYTHING = "everything"
+
+
+class Span(StrEnum):
+    """A calendar window."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """`amount` a `window` that trails behind now, or a calendar `span` of a named `zone`."""
+
+    scope: Scope
+    amount: int
+    window: timedelta = timedelta()
+    span: Span | None = None
+    zone: str = "UTC"
+
+    @property
+    def is_calendar(self) -> bool:
+        return self.span is not None
+
+
+class Demand(msgspec.Struct, frozen=True):
+    """One unit wanted of a quota, for one value of its scope.
+
+    `counter` is the keyed digest of scope and value. A calendar quota comes with the bounds of its
+    current window; a trailing one has none.
+    """
+
+    quota: Quota
+    counter: bytes
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+
+
+def demand(quota: Quota, counter: bytes, now: datetime) -> Demand:
+    if quota.span is None:
+        return Demand(quota, counter)
+    return Demand(quota, counter, *bounds(quota.span, ZoneInfo(quota.zone), now))
+
+
+def bounds(span: Span, zone: ZoneInfo, now: datetime) -> tuple[datetime, datetime]:
+    """The calendar window that holds `now`: a day may last 23 or 25 hours."""
+    local = now.astimezone(zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    if span is Span.MONTH:
+        local = local.replace(day=1)
+        following = (local + timedelta(days=32)).replace(day=1)
+    else:
+        following = local + timedelta(days=1)
+    return _instant(local, zone), _instant(following, zone)
+
+
+def _instant(local: datetime, zone: ZoneInfo) -> datetime:
+    """The first instant of a local midnight, also where that midnight is skipped."""
+    return local.replace(tzinfo=zone).astimezone(UTC)
+
+
+def trailing_wait(spent: Sequence[datetime], quota: Quota, now: datetime) -> timedelta | None:
+    """How long until one more fits, None when it fits now. `spent` is oldest first."""
+    if len(spent) < quota.amount:
+        return None
+    frees_at = spent[-quota.amount] + quota.window
+    return frees_at - now if frees_at > now else None

@@ -1,0 +1,122 @@
+"""Events out, secrets kept in: past tense with fields, one JSON object a line or a readable line.
+
+Only plain values are written as they are; anything else prints itself, so a Destination comes out
+masked. An exception is a name and a place: its message may quote what a person typed, and its
+frames hold it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+_Event = MutableMapping[str, Any]
+
+_PLAIN = (str, int, float, bool, type(None))
+_LOUD = ("uvicorn.error", "watchword")
+_SILENT = ("uvicorn.access",)
+_INTERNAL = ("_record", "_from_structlog", "exc_info", "stack_info")
+
+
+def configure(form: Literal["json", "text"], *, stream: TextIO = sys.stderr) -> None:
+    """Send every event, ours and the libraries', to `stream`, in the form asked for."""
+    shared: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        name_the_error,
+        only_plain_values,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_formatter(form, shared, stream))
+    _route_libraries_to(handler)
+
+
+def events() -> FilteringBoundLogger:
+    """Where events go: `events().info("challenge_issued", app=app.id)`."""
+    logger: FilteringBoundLogger = structlog.get_logger("watchword")
+    return logger
+
+
+def only_plain_values(logger: Any, method: str, event: _Event) -> _Event:
+    for name, value in event.items():
+        if name not in _INTERNAL and not isinstance(value, _PLAIN):
+            event[name] = _printed(value)
+    return event
+
+
+def name_the_error(logger: Any, method: str, event: _Event) -> _Event:
+    """An exception becomes its type and the line that raised it."""
+    error = _error(event.pop("exc_info", None))
+    event.pop("stack_info", None)
+    if error is not None:
+        event["error"] = type(error).__name__
+        event["raised_at"] = _place(error.__traceback__)
+    return event
+
+
+def _formatter(
+    form: Literal["json", "text"], shared: list[Processor], stream: TextIO
+) -> logging.Formatter:
+    renderer: Processor = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*shared],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        keep_exc_info=False,
+        keep_stack_info=False,
+    )
+
+
+def _route_libraries_to(handler: logging.Handler) -> None:
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    for name in _LOUD:
+        logging.getLogger(name).setLevel(logging.INFO)
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def _printed(value: Any) -> str | list[str]:
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g}s"
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [str(item) if isinstance(item, _PLAIN) else str(_printed(item)) for item in value]
+    return str(value)
+
+
+def _error(exc_info: Any) -> BaseException | None:
+    if exc_info is True:
+        exc_info = sys.exc_info()
+    if isinstance(exc_info, tuple):
+        exc_info = exc_info[1]
+    return exc_info if isinstance(exc_info, BaseException) else None
+
+
+def _place(traceback: TracebackType | None) -> str:
+    if traceback is None:
+        return ""
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return f"{Path(traceback.tb_frame.f_code.co_filename).name}:{traceback.tb_lineno}"

@@ -1,0 +1,259 @@
+"""What we need from outside, as Protocols: a clock, a store, providers, an inbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+
+from watchword.domain.challenge import Challenge, Given, Verdict
+from watchword.domain.delivery import Delivery, DeliveryState, Handover, Leased, Receipt
+from watchword.domain.failures import Budget
+from watchword.domain.message import Message, Words
+from watchword.domain.policy import Resend
+from watchword.domain.purpose import Purpose
+from watchword.domain.quota import Demand
+
+Clock = Callable[[], datetime]
+"""Gives the present instant, aware and in UTC."""
+
+
+ONCE_KEPT = timedelta(hours=24)
+"""How long an idempotency key gives the first answer again."""
+
+
+class Once(msgspec.Struct, frozen=True, kw_only=True):
+    """An idempotency key: `key` the digest of (API key, route, key), `request` that of the body."""
+
+    key: bytes
+    request: bytes
+
+
+class Parcel(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery to queue with an act: `code` sealed under the challenge id."""
+
+    channel: str
+    code: bytes
+    cancel_if_refused: bool = False
+    """A final refusal also cancels the challenge, in the same act."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """All that `issue` needs to decide in one act.
+
+    `challenge` is what to open when none is open for its slot, its single draw included. While
+    one is open the order is a resend of it. `redraw_for` names the open challenge that the draw
+    and the parcel were made for, None where they were made for a new one. `only` names the one
+    challenge that this order may extend; it never opens another.
+    """
+
+    challenge: Challenge
+    resend: Resend
+    resend_interval: timedelta
+    redraw_for: str | None = None
+    only: str | None = None
+    demands: Sequence[Demand] = ()
+    budget: Budget
+    network: bytes = b""
+    parcel: Parcel | None
+    once: Once | None = None
+
+
+class Issued(msgspec.Struct, frozen=True, kw_only=True):
+    """What `issue` did. `opened` is False for a resend; `delivery` None where none was queued."""
+
+    challenge_id: str
+    opened: bool
+    masked: str
+    channel: str
+    drawn_at: datetime
+    expires_at: datetime
+    resend_at: datetime
+    attempts_left: int
+    delivery: int | None = None
+    replayed: bool = False
+
+
+class RedrawNeeded(msgspec.Struct, frozen=True):
+    """Not done: the code has to be drawn for this challenge (None: a new one) at this length."""
+
+    challenge_id: str | None
+    code_length: int
+
+
+class Write(msgspec.Struct, frozen=True, kw_only=True):
+    """A conditional record write. `version` 0 asks that the record be absent; n that it be at n.
+
+    A unique claim is a record of its own kind put at version 0. `body` None deletes.
+    """
+
+    kind: str
+    key: str
+    version: int
+    body: bytes | None
+    expires_at: datetime | None = None
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    kind: str
+    key: str
+    version: int
+    body: bytes
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer to a challenge. `effect` is applied in the act that consumes the code.
+
+    `network` is the keyed digest of the client's network, empty when unknown.
+    """
+
+    app_id: str
+    challenge_id: str
+    given: Given
+    budget: Budget
+    network: bytes = b""
+    effect: Sequence[Write] = ()
+    once: Once | None = None
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    verdict: Verdict
+    attempts_left: int
+    challenge: Challenge | None = None
+    """As it now is; None when this is an earlier answer given again."""
+    replayed: bool = False
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """How many rows went, and whether more are waiting."""
+
+    rows: int
+    more: bool
+
+
+class ChallengeStore(Protocol):
+    """Every verb is one whole atomic act and raises StoreUnavailable when nothing was done."""
+
+    async def issue(self, order: Order, now: datetime) -> Issued | RedrawNeeded:
+        """Count every limit, open or extend the challenge, queue the delivery, remember the key.
+
+        Raises QuotaExceeded (and kin), ChallengeClosed or ChallengeNotFound (for `only`),
+        IdempotencyKeyReused. A refusal spends nothing.
+        """
+
+    async def attempt(self, attempt: Attempt, now: datetime) -> Judged:
+        """Count, judge and consume. Of many right answers at once exactly one is a MATCH.
+
+        A right answer clears the failure budget, closes the challenge and applies the effect; a
+        wrong one spends an attempt and a unit of the budget; an answer to a closed challenge
+        spends nothing. Raises ChallengeNotFound, FailureBudgetSpent (before anything is counted),
+        RecordConflict (the effect was refused: the code is not consumed), IdempotencyKeyReused.
+        """
+
+    async def cancel(self, app_id: str, challenge_id: str, now: datetime) -> Challenge:
+        """Close an open challenge and whatever of it is still queued; a closed one stays as it is.
+
+        Raises ChallengeNotFound.
+        """
+
+    async def challenge(self, app_id: str, challenge_id: str) -> Challenge:
+        """Look. Raises ChallengeNotFound."""
+
+    async def latest(self, app_id: str, slot: bytes) -> Challenge:
+        """Look at the last challenge opened for a slot. Raises ChallengeNotFound."""
+
+
+class DeliveryStore(Protocol):
+    """The outbox: queued -> leased -> sending -> an end, each step committed before the next."""
+
+    async def lease(
+        self, channel: str, now: datetime, *, most: int, ttl: timedelta, repeats: bool
+    ) -> Sequence[Leased]:
+        """Take what is due, oldest first, and settle what is past help.
+
+        A lease that lapsed before sending is taken again. One that lapsed while sending becomes
+        unknown, or is queued again where the provider `repeats` harmlessly. What has expired is
+        marked so and wiped.
+        """
+
+    async def begin_sending(
+        self, leased: Sequence[Leased], now: datetime, *, ttl: timedelta
+    ) -> Sequence[Leased]:
+        """Commit that the first byte is about to go out, and hold it for `ttl` from now on. Gives
+        back those that may still go: whose token counts, whose code is alive, not cancelled."""
+
+    async def record_handovers(
+        self, handovers: Sequence[Handover], *, provider: str, now: datetime
+    ) -> None:
+        """Write down how hand-overs ended, and wipe what no further hand-over needs."""
+
+    async def next_due(self, channel: str) -> datetime | None:
+        """When the earliest queued or lapsing delivery is due; None when there is none."""
+
+    async def deliveries(self, app_id: str, challenge_id: str) -> Sequence[Delivery]:
+        """Every hand-over of a challenge, oldest first. Raises ChallengeNotFound."""
+
+    async def delivery_state(self, delivery: int) -> DeliveryState:
+        """Look at one delivery. Raises ChallengeNotFound when it was swept."""
+
+
+class RecordStore(Protocol):
+    """The records of every directory: apps, keys, and each dialect's accounts."""
+
+    async def record(self, kind: str, key: str, now: datetime) -> Record | None: ...
+
+    async def records(self, kind: str, now: datetime) -> Sequence[Record]: ...
+
+    async def write(self, writes: Sequence[Write], now: datetime) -> None:
+        """Apply all or none. Raises RecordConflict for the first that does not fit."""
+
+
+class Store(ChallengeStore, DeliveryStore, RecordStore, Protocol):
+    async def sweep(self, now: datetime, *, most: int) -> Swept:
+        """Delete at most `most` rows that nothing needs any more, and wipe codes that died."""
+
+    async def unlock(self, destination: bytes) -> bool:
+        """Forget the failures of a destination. False when there were none."""
+
+    async def ready(self) -> None:
+        """Raises StoreUnavailable when an act could not be committed now."""
+
+    async def close(self) -> None: ...
+
+
+class Texts(Protocol):
+    def render(
+        self, purpose: Purpose, channel: str, language: str, words: Words, *, key: str, to: str
+    ) -> Message:
+        """Say it in this language or the nearest one offered. Raises ChannelUnavailable."""
+
+
+class Provider(Protocol):
+    """Carries messages of one channel. Raises ProviderRefused or ProviderUnavailable."""
+
+    name: str
+    timeout: timedelta
+    """How long a hand-over may take; the worker ends it there."""
+    repeats_harmlessly: bool
+    """Whether handing over the same message key twice delivers it once."""
+
+    async def send(self, message: Message) -> Receipt: ...
+
+    async def close(self) -> None: ...
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """What the virtual carrier's phones and mailboxes hold."""
+
+    to: str
+    channel: str
+    text: str
+    code: str
+    at: datetime
+
+
+class Inbox(Protocol):
+    async def received(self, to: str | None = None) -> Sequence[Received]:
+        """What arrived, oldest first, for one canonical address or for all."""

@@ -1,0 +1,46 @@
+"""Check: settle one attempt. Of many right answers at once, exactly one wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from watchword.domain import code
+from watchword.domain.challenge import Given
+from watchword.ports import Attempt, Judged, Once, Write
+from watchword.service.house import Client, House
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person typed. `subject` None where the caller found the challenge by its key;
+    `effect` is written in the same act that consumes the code."""
+
+    app_id: str
+    challenge_id: str
+    code: str
+    subject: bytes | None = None
+    client: Client = Client()
+    effect: Sequence[Write] = ()
+    once: Once | None = None
+
+
+async def check(asked: Check, house: House, *, now: datetime) -> Judged:
+    """Count first, judge second, consume once: one act of the store.
+
+    Raises ChallengeNotFound, FailureBudgetSpent, RecordConflict, IdempotencyKeyReused,
+    StoreUnavailable.
+    """
+    typed = code.normalise(asked.code)
+    digests = house.keys.digests(asked.app_id, asked.challenge_id, typed)
+    attempt = Attempt(
+        app_id=asked.app_id,
+        challenge_id=asked.challenge_id,
+        given=Given(digests, asked.subject),
+        budget=house.budget,
+        network=house.network(asked.client),
+        effect=asked.effect,
+        once=asked.once,
+    )
+    return await house.store.attempt(attempt, now)

@@ -1,0 +1,213 @@
+"""Deliver: take what is queued for a channel to its provider, each message once.
+
+Every step is committed before the next: leased, sending, then what became of it. Whatever a crash
+leaves behind says how far it came, and only what cannot have been handed over is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from watchword.domain.delivery import DeliveryState, Handover, Leased, back_off
+from watchword.domain.language import choose
+from watchword.domain.message import Message, Words
+from watchword.domain.purpose import Purpose
+from watchword.errors import (
+    DeliveryFailed,
+    ProviderRefused,
+    ProviderUnavailable,
+    StoreUnavailable,
+    WatchwordError,
+)
+from watchword.ports import Clock, Provider, Texts
+from watchword.service.house import House
+from watchword.service.issue import Recipient
+
+MOST_AT_ONCE = 32
+GRACE = timedelta(seconds=5)
+"""How much longer than the provider's time-out a lease lasts."""
+_LOOK_EVERY_S = 0.1
+_REST_S = 0.25
+
+Watcher = Callable[[Leased, Handover], None]
+
+
+class Lane:
+    """All deliveries of one channel, through one provider."""
+
+    def __init__(
+        self, channel: str, provider: Provider, texts: Texts, house: House, clock: Clock
+    ) -> None:
+        self._channel, self._provider, self._texts = channel, provider, texts
+        self._house, self._clock = house, clock
+        self._lease = provider.timeout + GRACE
+        self._stirred = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._free = MOST_AT_ONCE
+        self._unrecorded: list[tuple[Leased, Handover]] = []
+        self._handing: set[asyncio.Task[None]] = set()
+        self.watchers: list[Watcher] = []
+        """Called with each hand-over once its end is recorded."""
+
+    def stir(self) -> None:
+        """Something was queued here, by this process."""
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled; then finish what is under way and write it down."""
+        recorder = asyncio.create_task(self._record_for_ever())
+        try:
+            while True:
+                await self._patiently(self._deliver_due)
+                await self._until_stirred()
+        finally:
+            await asyncio.gather(*self._handing, return_exceptions=True)
+            recorder.cancel()
+            await self._record()
+
+    async def _until_stirred(self) -> None:
+        """Other processes queue too, so look every now and then; a look takes no lock."""
+        while self._free == 0 or not await self._patiently(self._is_due):
+            try:
+                await asyncio.wait_for(self._stirred.wait(), _LOOK_EVERY_S)
+            except TimeoutError:
+                continue
+            self._stirred.clear()
+            return
+
+    async def _is_due(self) -> bool:
+        due_at = await self._house.store.next_due(self._channel)
+        return due_at is not None and due_at <= self._clock()
+
+    async def _deliver_due(self) -> bool:
+        """Begin as many hand-overs as there is room for."""
+        if not self._free:
+            return False
+        store, now = self._house.store, self._clock()
+        leased = await store.lease(
+            self._channel,
+            now,
+            most=self._free,
+            ttl=self._lease,
+            repeats=self._provider.repeats_harmlessly,
+        )
+        if leased:
+            going = await store.begin_sending(leased, self._clock(), ttl=self._lease)
+            self._free -= len(going)
+            for one in going:
+                task = asyncio.create_task(self._hand_over(one))
+                self._handing.add(task)
+                task.add_done_callback(self._handing.discard)
+        return bool(leased)
+
+    async def _hand_over(self, leased: Leased) -> None:
+        handover = await self._outcome(leased)
+        self._free += 1
+        self._unrecorded.append((leased, handover))
+        self._ended.set()
+
+    async def _outcome(self, leased: Leased) -> Handover:
+        """Take it to the provider, and say how that ended."""
+        try:
+            message = self._message(leased)
+        except WatchwordError as error:
+            return _ended(leased, DeliveryState.FAILED, reason=type(error).__name__)
+        try:
+            async with asyncio.timeout(self._provider.timeout.total_seconds()):
+                receipt = await self._provider.send(message)
+        except ProviderRefused as refusal:
+            return _ended(leased, DeliveryState.FAILED, reason=str(refusal))
+        except ProviderUnavailable as trouble:
+            again_at = self._clock() + back_off(leased.tries + 1)
+            return _ended(leased, DeliveryState.QUEUED, reason=str(trouble), not_before=again_at)
+        except (DeliveryFailed, TimeoutError) as doubt:
+            return self._in_doubt(leased, str(doubt) or "timed out")
+        except Exception as defect:
+            return self._in_doubt(leased, type(defect).__name__)
+        return _ended(leased, receipt.state, reference=receipt.reference)
+
+    def _in_doubt(self, leased: Leased, reason: str) -> Handover:
+        """It may have arrived. Only a provider that repeats harmlessly is asked again."""
+        if not self._provider.repeats_harmlessly:
+            return _ended(leased, DeliveryState.UNKNOWN, reason=reason)
+        again_at = self._clock() + back_off(leased.tries + 1)
+        return _ended(leased, DeliveryState.QUEUED, reason=reason, not_before=again_at)
+
+    def _message(self, leased: Leased) -> Message:
+        keys = self._house.keys
+        recipient = msgspec.msgpack.decode(
+            keys.unseal(leased.recipient, leased.slot), type=Recipient
+        )
+        words = Words(
+            code=keys.unseal(leased.code, leased.challenge_id.encode()).decode(),
+            minutes=leased.minutes,
+            brand=recipient.brand,
+            origin=recipient.origin,
+        )
+        offered = self._house.policy.languages
+        return self._texts.render(
+            Purpose(leased.purpose),
+            leased.channel,
+            choose(recipient.language, recipient.app_language, offered),
+            words,
+            key=f"{leased.challenge_id}-{leased.id}",
+            to=recipient.to.address,
+        )
+
+    async def _record_for_ever(self) -> None:
+        while True:
+            await self._ended.wait()
+            self._ended.clear()
+            await self._patiently(self._record)
+            self._stirred.set()
+
+    async def _record(self) -> bool:
+        """Write down every end so far, in one act. What cannot be written down stays to be."""
+        ended = tuple(self._unrecorded)
+        if not ended:
+            return False
+        await self._house.store.record_handovers(
+            [handover for _, handover in ended], provider=self._provider.name, now=self._clock()
+        )
+        del self._unrecorded[: len(ended)]
+        for leased, handover in ended:
+            for watcher in self.watchers:
+                watcher(leased, handover)
+        return True
+
+    async def _patiently(self, step: Callable[[], Awaitable[bool]]) -> bool:
+        """Repeat a step until the store answers."""
+        while True:
+            try:
+                return await step()
+            except StoreUnavailable:
+                await asyncio.sleep(_REST_S)
+
+
+def _ended(
+    leased: Leased,
+    state: DeliveryState,
+    *,
+    reference: str = "",
+    reason: str = "",
+    not_before: datetime | None = None,
+) -> Handover:
+    return Handover(
+        id=leased.id,
+        token=leased.token,
+        state=state,
+        reference=reference,
+        reason=reason,
+        not_before=not_before,
+    )
+
+
+async def deliver(lanes: Sequence[Lane]) -> None:
+    """Run every lane until cancelled. No lane waits for another."""
+    async with asyncio.TaskGroup() as group:
+        for lane in lanes:
+            group.create_task(lane.run())

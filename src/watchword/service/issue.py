@@ -1,0 +1,186 @@
+"""Issue: draw a code for a destination and queue its delivery, within every limit."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from watchword.domain import code
+from watchword.domain.app import App
+from watchword.domain.challenge import Challenge, Draw, new_id
+from watchword.domain.destination import Destination
+from watchword.domain.policy import Resend
+from watchword.domain.purpose import Purpose
+from watchword.domain.quota import Demand, Scope, demand
+from watchword.errors import ChannelUnavailable, RequestInvalid, StoreUnavailable
+from watchword.ports import Issued, Once, Order, Parcel, RedrawNeeded
+from watchword.service.house import Client, House
+
+_MOST_REDRAWS = 5
+
+
+class Send(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish to prove a destination. `subject` is what else the code is bound to; `account` whom a
+    dialect counts it for. `only` names the one challenge that may be extended."""
+
+    app: App
+    purpose: Purpose
+    destination: Destination
+    channel: str
+    language: str = ""
+    code_length: int | None = None
+    ttl: timedelta | None = None
+    subject: bytes = b""
+    account: str = ""
+    client: Client = Client()
+    once: Once | None = None
+    only: str | None = None
+    cancel_if_refused: bool = False
+
+
+class Recipient(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a message goes and how it speaks, as it rests sealed in challenge and delivery."""
+
+    to: Destination
+    language: str
+    app_language: str
+    brand: str
+    origin: str
+
+
+async def issue(send: Send, house: House, *, now: datetime) -> Issued:
+    """Open a challenge, or resend the open one, and queue its message in one act.
+
+    Raises ChannelUnavailable, QuotaExceeded and kin, ChallengeClosed, IdempotencyKeyReused,
+    StoreUnavailable.
+    """
+    _refuse_unless_carried(send, house)
+    order = _Draft(send, house, now)
+    answer = await house.store.issue(order.drawn_for(send.only), now)
+    for _ in range(_MOST_REDRAWS):
+        if isinstance(answer, Issued):
+            if answer.delivery is not None:
+                house.queued(send.channel)
+            return answer
+        answer = await house.store.issue(order.redrawn(answer), now)
+    raise StoreUnavailable
+
+
+def _refuse_unless_carried(send: Send, house: House) -> None:
+    takes = house.channels.get(send.channel)
+    if takes is None:
+        raise ChannelUnavailable
+    if takes is not send.destination.kind:
+        raise RequestInvalid(
+            f"'{send.channel}' does not reach a {send.destination.kind}.", field="/channel"
+        )
+
+
+class _Draft:
+    """An order in the making: all of it but the code, which is drawn per challenge."""
+
+    def __init__(self, send: Send, house: House, now: datetime) -> None:
+        self._send, self._house, self._now = send, house, now
+        self._policy = send.app.policy(send.purpose, house.policy)
+        self._length = send.code_length or self._policy.length
+        self._destination = house.guesses(send.app.id, send.destination)
+        self._slot = slot(send.app.id, send.purpose, send.destination, send.subject, house)
+        self._test = send.app.test_number(house.person(send.app.id, send.destination), now)
+        self._demands = () if self._test else _demands(send, house, now)
+        self._recipient = self._sealed_recipient()
+
+    def redrawn(self, needed: RedrawNeeded) -> Order:
+        self._length = needed.code_length
+        return self.drawn_for(needed.challenge_id)
+
+    def drawn_for(self, standing: str | None) -> Order:
+        """The order with a code drawn for the open challenge `standing`, or for a new one."""
+        send, policy, now = self._send, self._policy, self._now
+        challenge_id = standing or new_id(self._destination)
+        draw, sealed = self._draw(challenge_id)
+        return Order(
+            challenge=Challenge(
+                id=challenge_id,
+                app_id=send.app.id,
+                purpose=send.purpose,
+                channel=send.channel,
+                slot=self._slot,
+                destination=self._destination,
+                subject=send.subject,
+                masked=send.destination.masked,
+                recipient=self._recipient,
+                code_length=self._length,
+                max_attempts=policy.max_attempts,
+                draws=(draw,),
+                opened_at=now,
+                resend_at=now + policy.resend_interval,
+                expires_at=draw.expires_at,
+            ),
+            resend=policy.resend,
+            resend_interval=policy.resend_interval,
+            redraw_for=standing,
+            only=send.only,
+            demands=self._demands,
+            budget=self._house.budget,
+            network=self._house.network(send.client),
+            parcel=None if self._test else self._parcel(sealed),
+            once=send.once,
+        )
+
+    def _draw(self, challenge_id: str) -> tuple[Draw, bytes]:
+        """A draw, and its code sealed for the outbox; a test number has its code already."""
+        keys, now = self._house.keys, self._now
+        expires_at = now + (self._send.ttl or self._policy.ttl)
+        if self._test:
+            return Draw(self._test.code, now, expires_at), b""
+        drawn = code.draw(self._policy.alphabet, self._length)
+        sealed = keys.seal(drawn.encode(), challenge_id.encode())
+        kept = sealed if self._policy.resend is Resend.SAME else None
+        return Draw(keys.digest(challenge_id, drawn), now, expires_at, kept), sealed
+
+    def _parcel(self, sealed: bytes) -> Parcel:
+        send = self._send
+        return Parcel(channel=send.channel, code=sealed, cancel_if_refused=send.cancel_if_refused)
+
+    def _sealed_recipient(self) -> bytes:
+        send = self._send
+        recipient = Recipient(
+            to=send.destination,
+            language=send.language,
+            app_language=send.app.language,
+            brand=send.app.brand or send.app.name,
+            origin=send.app.origin,
+        )
+        return self._house.keys.seal(msgspec.msgpack.encode(recipient), self._slot)
+
+
+def slot(
+    app_id: str, purpose: Purpose, destination: Destination, subject: bytes, house: House
+) -> bytes:
+    """The key of a challenge: at most one is open per slot."""
+    return house.keys.index("slot", app_id, purpose.value, destination.identity, subject)
+
+
+def _demands(send: Send, house: House, now: datetime) -> tuple[Demand, ...]:
+    """One unit of every quota whose scope has a value here."""
+    values = _values(send, house)
+    return tuple(
+        demand(quota, house.counter(quota, value, send.app), now)
+        for quota in house.quotas
+        if (value := values[quota.scope])
+    )
+
+
+def _values(send: Send, house: House) -> dict[Scope, str]:
+    client = send.client if house.by_network else Client()
+    return {
+        Scope.DESTINATION: send.destination.limit_key,
+        Scope.APP: send.app.id,
+        Scope.ACCOUNT: send.account,
+        Scope.NETWORK: client.network,
+        Scope.FINGERPRINT: client.fingerprint,
+        Scope.PREFIX: send.destination.prefix,
+        Scope.COUNTRY: send.destination.country,
+        Scope.EVERYTHING: "everything",
+    }

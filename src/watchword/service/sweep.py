@@ -1,0 +1,30 @@
+"""Sweep: forget what nobody needs any more, a little at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from watchword.errors import StoreUnavailable
+from watchword.ports import Clock, Store
+
+HANDFUL = 100
+_REST_S = 5.0
+_SHARE = 0.25
+"""At most this share of the time goes into sweeping, so that sends find the store free."""
+
+
+async def sweep(store: Store, clock: Clock) -> None:
+    """Sweep until cancelled: without a rest while there is more, then every 5 s."""
+    while True:
+        began = time.monotonic()
+        more = await _handful(store, clock)
+        took = time.monotonic() - began
+        await asyncio.sleep(took * (1 / _SHARE - 1) if more else _REST_S)
+
+
+async def _handful(store: Store, clock: Clock) -> bool:
+    try:
+        return (await store.sweep(clock(), most=HANDFUL)).more
+    except StoreUnavailable:
+        return False

@@ -1,0 +1,305 @@
+"""The acts on challenges: issue, attempt, cancel. Each is called inside one savepoint."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+
+from watchword.domain.challenge import Challenge, Draw, State, Verdict, extended, judge
+from watchword.errors import (
+    ChallengeClosed,
+    ChallengeNotFound,
+    IdempotencyKeyReused,
+    RecordConflict,
+    ResendTooSoon,
+)
+from watchword.ports import (
+    ONCE_KEPT,
+    Attempt,
+    Issued,
+    Judged,
+    Once,
+    Order,
+    Parcel,
+    RedrawNeeded,
+    Write,
+)
+from watchword.stores.sqlite._limits import FailureBudget, spend
+from watchword.stores.sqlite._queries import SQL
+from watchword.stores.sqlite._rows import challenge as from_row
+from watchword.stores.sqlite._rows import encode, maybe_micros, micros
+
+T = TypeVar("T")
+
+
+def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | RedrawNeeded:
+    """See ports.ChallengeStore.issue. Refusals first: whatever raises here undoes the act."""
+    if earlier := _recall(cursor, order.once, Issued, now):
+        return msgspec.structs.replace(earlier, replayed=True)
+    asked = order.challenge
+    FailureBudget(cursor, asked.destination, order.network, order.budget).refuse_if_spent(now)
+    row, standing = _standing(cursor, order, now)
+    repeated = None
+    if standing:
+        _refuse_if_too_soon(standing, order, now)
+        repeated = standing.repeatable(order.resend, now)
+    if not repeated and (misfit := _misfit(standing, order)):
+        return misfit
+    spend(cursor, order.demands, now)
+    if standing:
+        issued = _extend(cursor, row, standing, order, repeated, now)
+    else:
+        row, issued = _open(cursor, order)
+    if order.parcel:
+        delivery = _queue(cursor, row, order, order.parcel, issued, repeated, now)
+        issued = msgspec.structs.replace(issued, delivery=delivery)
+    _remember(cursor, order.once, issued, now)
+    return issued
+
+
+def attempt(cursor: sqlite3.Cursor, attempt: Attempt, now: datetime) -> Judged:
+    """See ports.ChallengeStore.attempt: count, judge and consume, in that order, in one act."""
+    if earlier := _recall(cursor, attempt.once, Judged, now):
+        return msgspec.structs.replace(earlier, replayed=True)
+    row, challenge = find(cursor, attempt.app_id, attempt.challenge_id)
+    failures = FailureBudget(cursor, challenge.destination, attempt.network, attempt.budget)
+    failures.refuse_if_spent(now)
+    verdict = judge(challenge, attempt.given, now)
+    if verdict is Verdict.MATCH:
+        apply(cursor, attempt.effect, now)
+        challenge = close(cursor, row, challenge, State.APPROVED, now)
+        failures.clear()
+    elif verdict is Verdict.MISMATCH:
+        challenge = _count(cursor, row, challenge, now)
+        failures.add(now)
+    judged = Judged(verdict=verdict, attempts_left=challenge.attempts_left)
+    _remember(cursor, attempt.once, judged, now)
+    return msgspec.structs.replace(judged, challenge=challenge)
+
+
+def cancel(cursor: sqlite3.Cursor, app_id: str, challenge_id: str, now: datetime) -> Challenge:
+    row, challenge = find(cursor, app_id, challenge_id)
+    if not challenge.is_open(now):
+        return challenge
+    return close(cursor, row, challenge, State.CANCELLED, now)
+
+
+def find(cursor: sqlite3.Cursor, app_id: str, challenge_id: str) -> tuple[int, Challenge]:
+    """The row number and the challenge. Raises ChallengeNotFound."""
+    row = cursor.execute(SQL["challenge"], (challenge_id, app_id)).fetchone()
+    if row is None:
+        raise ChallengeNotFound
+    return row[0], from_row(row)
+
+
+def close(
+    cursor: sqlite3.Cursor, row: int, challenge: Challenge, state: State, now: datetime
+) -> Challenge:
+    """Close it, drop its codes, and drop what of it is still queued."""
+    at = micros(now)
+    cursor.execute(SQL["close_challenge"], (state.value, challenge.attempts, at, row))
+    cursor.execute(SQL["drop_queued"], (at, row))
+    return msgspec.structs.replace(challenge, state=state, draws=(), closed_at=now)
+
+
+def apply(cursor: sqlite3.Cursor, writes: Sequence[Write], now: datetime) -> None:
+    """Conditional record writes, all or none. Raises RecordConflict for the first misfit."""
+    for write in writes:
+        expires_at = maybe_micros(write.expires_at)
+        if write.body is None:
+            cursor.execute(SQL["delete_record"], (write.kind, write.key, write.version))
+        elif write.version == 0:
+            cursor.execute(
+                SQL["add_record"], (write.kind, write.key, write.body, expires_at, micros(now))
+            )
+        else:
+            cursor.execute(
+                SQL["change_record"],
+                (write.body, expires_at, write.kind, write.key, write.version),
+            )
+        if cursor.rowcount != 1:
+            raise RecordConflict(write.kind, write.key)
+
+
+def _standing(cursor: sqlite3.Cursor, order: Order, now: datetime) -> tuple[int, Challenge | None]:
+    """The open challenge that the order is a resend of, if any."""
+    asked = order.challenge
+    row = cursor.execute(SQL["latest_challenge"], (asked.slot, asked.app_id)).fetchone()
+    latest = from_row(row) if row else None
+    if order.only:
+        if latest is None or latest.id != order.only:
+            latest = find(cursor, asked.app_id, order.only)[1]
+            raise ChallengeClosed(_ended(latest, now))
+        if not latest.is_open(now):
+            raise ChallengeClosed(latest.state_at(now))
+    if row and latest and latest.is_open(now):
+        return row[0], latest
+    return 0, None
+
+
+def _ended(challenge: Challenge, now: datetime) -> State:
+    """A challenge that a later one followed is over, whatever a clock that stepped back says."""
+    state = challenge.state_at(now)
+    return State.EXPIRED if state is State.PENDING else state
+
+
+def _refuse_if_too_soon(standing: Challenge, order: Order, now: datetime) -> None:
+    if now < standing.resend_at:
+        raise ResendTooSoon(
+            scope="resend",
+            retry_in=standing.resend_at - now,
+            amount=1,
+            window=order.resend_interval,
+        )
+
+
+def _misfit(standing: Challenge | None, order: Order) -> RedrawNeeded | None:
+    """A code belongs to the challenge it was drawn for, and has the length of its first send."""
+    asked = order.challenge
+    if standing is None:
+        return RedrawNeeded(None, asked.code_length) if order.redraw_for else None
+    if (order.redraw_for, asked.code_length) == (standing.id, standing.code_length):
+        return None
+    return RedrawNeeded(standing.id, standing.code_length)
+
+
+def _open(cursor: sqlite3.Cursor, order: Order) -> tuple[int, Issued]:
+    asked = order.challenge
+    cursor.execute(
+        SQL["open_challenge"],
+        (
+            asked.id,
+            asked.app_id,
+            asked.purpose.value,
+            asked.channel,
+            asked.slot,
+            asked.destination,
+            asked.subject,
+            asked.masked,
+            asked.recipient,
+            asked.code_length,
+            asked.max_attempts,
+            encode(asked.draws),
+            micros(asked.opened_at),
+            micros(asked.resend_at),
+            micros(asked.expires_at),
+        ),
+    )
+    return _inserted(cursor), _issued(asked, asked.draws[-1], opened=True)
+
+
+def _extend(
+    cursor: sqlite3.Cursor,
+    row: int,
+    standing: Challenge,
+    order: Order,
+    repeated: Draw | None,
+    now: datetime,
+) -> Issued:
+    asked = order.challenge
+    draws = standing.draws
+    if not repeated:
+        draws = extended(draws, asked.draws[-1], order.resend, now)
+    challenge = msgspec.structs.replace(
+        standing,
+        channel=asked.channel,
+        masked=asked.masked,
+        recipient=asked.recipient,
+        draws=draws,
+        resend_at=now + order.resend_interval,
+        expires_at=max(draw.expires_at for draw in draws),
+    )
+    cursor.execute(
+        SQL["extend_challenge"],
+        (
+            challenge.channel,
+            challenge.recipient,
+            encode(draws),
+            micros(challenge.resend_at),
+            micros(challenge.expires_at),
+            row,
+        ),
+    )
+    return _issued(challenge, draws[-1], opened=False)
+
+
+def _issued(challenge: Challenge, draw: Draw, *, opened: bool) -> Issued:
+    return Issued(
+        challenge_id=challenge.id,
+        opened=opened,
+        masked=challenge.masked,
+        channel=challenge.channel,
+        drawn_at=draw.drawn_at,
+        expires_at=draw.expires_at,
+        resend_at=challenge.resend_at,
+        attempts_left=challenge.attempts_left,
+    )
+
+
+def _queue(
+    cursor: sqlite3.Cursor,
+    row: int,
+    order: Order,
+    parcel: Parcel,
+    issued: Issued,
+    repeated: Draw | None,
+    now: datetime,
+) -> int:
+    at = micros(now)
+    code = repeated.sealed if repeated and repeated.sealed else parcel.code
+    minutes = max(1, (issued.expires_at - now) // timedelta(minutes=1))
+    cursor.execute(
+        SQL["queue_delivery"],
+        (
+            row,
+            parcel.channel,
+            minutes,
+            order.challenge.recipient,
+            code,
+            parcel.cancel_if_refused,
+            at,
+            micros(issued.expires_at),
+            at,
+        ),
+    )
+    return _inserted(cursor)
+
+
+def _inserted(cursor: sqlite3.Cursor) -> int:
+    row: int = cursor.lastrowid or 0
+    return row
+
+
+def _count(cursor: sqlite3.Cursor, row: int, challenge: Challenge, now: datetime) -> Challenge:
+    """Spend an attempt. The last one closes the challenge."""
+    counted = msgspec.structs.replace(challenge, attempts=challenge.attempts + 1)
+    if counted.attempts_left == 0:
+        return close(cursor, row, counted, State.EXHAUSTED, now)
+    cursor.execute(SQL["count_attempt"], (row,))
+    return counted
+
+
+def _recall(cursor: sqlite3.Cursor, once: Once | None, kind: type[T], now: datetime) -> T | None:
+    """The answer already given under this key. Raises IdempotencyKeyReused."""
+    if once is None:
+        return None
+    row = cursor.execute(SQL["once"], (once.key, micros(now))).fetchone()
+    if row is None:
+        return None
+    if row[0] != once.request:
+        raise IdempotencyKeyReused
+    return msgspec.msgpack.decode(row[1], type=kind)
+
+
+def _remember(
+    cursor: sqlite3.Cursor, once: Once | None, answer: Issued | Judged, now: datetime
+) -> None:
+    if once is None:
+        return
+    cursor.execute(
+        SQL["remember_once"], (once.key, once.request, encode(answer), micros(now + ONCE_KEPT))
+    )

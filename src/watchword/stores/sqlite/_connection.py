@@ -1,0 +1,102 @@
+"""Connections to the file, every one opened here, and the migrations that shape it."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+from watchword.errors import StoreUnavailable
+
+T = TypeVar("T")
+
+PATIENCE_S = 2.0
+_NAP_S = 0.001
+_CACHE_KIB = 16 * 1024
+_CHECKPOINT_PAGES = 4000
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file as every connection of ours does: WAL, and a COMMIT that is on the disk.
+
+    SQLite's own busy time-out sleeps far too long for locks that are held for a millisecond, so
+    it is off and `patiently` waits instead.
+    """
+    connection = sqlite3.connect(
+        path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def patiently(step: Callable[[], T]) -> T:
+    """Repeat `step` while another process holds the lock, with a jittered nap under 1 ms between.
+
+    Raises StoreUnavailable after 2 s.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return step()
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() > deadline:
+                raise StoreUnavailable from error
+        time.sleep(random.random() * _NAP_S)  # noqa: S311 (jitter, not a secret)
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def prepare(path: Path) -> None:
+    """Make the file if there is none, readable to its owner only, and bring its schema up to date.
+
+    Raises StoreUnavailable when a newer watchword has been here.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    connection = connect(path)
+    try:
+        patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
+        _migrate(connection)
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+
+
+def migrations() -> list[str]:
+    """The texts of migrations/NNNN_*.sql in order; user_version counts those applied."""
+    folder = files(__package__).joinpath("migrations")
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
+    return [folder.joinpath(name).read_text("utf-8") for name in names]
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    steps = migrations()
+    if version > len(steps):
+        raise StoreUnavailable("This file was made by a newer watchword.")
+    for step in steps[version:]:
+        for statement in split(step):
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(steps)}")
+
+
+def split(script: str) -> list[str]:
+    """The statements of a script, so that they run inside a transaction of ours."""
+    found, current = [], ""
+    for line in script.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            found.append(current)
+            current = ""
+    return found

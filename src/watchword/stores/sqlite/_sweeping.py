@@ -1,0 +1,60 @@
+"""Sweeping: a bounded handful of rows an act, so that no send waits behind it."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime, timedelta
+
+from watchword.ports import Swept
+from watchword.stores.sqlite._queries import SQL
+from watchword.stores.sqlite._rows import micros
+
+KEPT = timedelta(hours=24)
+"""How long a dead challenge and its deliveries can still be looked at."""
+
+_IDLE = {
+    "old_onces": "delete_once",
+    "old_records": "delete_old_record",
+    "idle_pages": "delete_page",
+    "idle_failures": "delete_failures",
+    "ended_tallies": "delete_tally",
+}
+
+
+class Sweeper:
+    """Remembers how far it has wiped. Losing that costs a second look, never a row."""
+
+    def __init__(self) -> None:
+        self._wiped_to = 0
+
+    def sweep(self, cursor: sqlite3.Cursor, now: datetime, most: int) -> Swept:
+        """At most `most` rows of each kind."""
+        at = micros(now)
+        gone = [self._wipe(cursor, at, most), _forget(cursor, micros(now - KEPT), most)]
+        gone += [_delete(cursor, found, delete, at, most) for found, delete in _IDLE.items()]
+        return Swept(sum(gone), any(rows >= most for rows in gone))
+
+    def _wipe(self, cursor: sqlite3.Cursor, at: int, most: int) -> int:
+        """Drop the codes of challenges that expired unanswered."""
+        rows = cursor.execute(SQL["dead_challenges"], (self._wiped_to, at, most)).fetchall()
+        for row, _ in rows:
+            cursor.execute(SQL["expire_challenge"], (row,))
+        # Several may share an instant: after a full handful the last instant is looked at again.
+        self._wiped_to = rows[-1][1] - 1 if len(rows) == most else at
+        return len(rows)
+
+
+def _forget(cursor: sqlite3.Cursor, before: int, most: int) -> int:
+    """Delete old challenges with their deliveries."""
+    rows = cursor.execute(SQL["old_challenges"], (before, most)).fetchall()
+    for row in rows:
+        cursor.execute(SQL["delete_deliveries"], row)
+        cursor.execute(SQL["delete_challenge"], row)
+    return len(rows)
+
+
+def _delete(cursor: sqlite3.Cursor, found: str, delete: str, at: int, most: int) -> int:
+    rows = cursor.execute(SQL[found], (at, most)).fetchall()
+    for key in rows:
+        cursor.execute(SQL[delete], key)
+    return len(rows)

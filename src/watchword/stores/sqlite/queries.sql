@@ -1,0 +1,199 @@
+-- Every statement the store runs, by name. Instants are microseconds since 1970 in UTC.
+
+-- name: once
+-- The answer given under an idempotency key.
+SELECT request, answer FROM onces WHERE key = ? AND expires_at > ?;
+
+-- name: remember_once
+-- A key whose day is over may be used anew.
+INSERT INTO onces (key, request, answer, expires_at) VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET
+    request = excluded.request, answer = excluded.answer, expires_at = excluded.expires_at;
+
+-- name: failures
+-- The failures of a destination: all of them, and those from one network.
+SELECT network, instants, streak FROM failures WHERE destination = ? AND network IN (x'', ?);
+
+-- name: put_failures
+INSERT INTO failures (destination, network, instants, streak, idle_at) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET
+    instants = excluded.instants, streak = excluded.streak, idle_at = excluded.idle_at;
+
+-- name: forget_failures
+DELETE FROM failures WHERE destination = ?;
+
+-- name: challenge
+SELECT row, id, app_id, purpose, channel, slot, destination, subject, masked, recipient,
+       code_length, max_attempts, attempts, state, draws, opened_at, resend_at, expires_at, closed_at
+FROM challenges WHERE id = ? AND app_id = ?;
+
+-- name: latest_challenge
+-- The only challenge of a slot that may be open.
+SELECT row, id, app_id, purpose, channel, slot, destination, subject, masked, recipient,
+       code_length, max_attempts, attempts, state, draws, opened_at, resend_at, expires_at, closed_at
+FROM challenges WHERE slot = ? AND app_id = ? ORDER BY row DESC LIMIT 1;
+
+-- name: open_challenge
+INSERT INTO challenges (
+    id, app_id, purpose, channel, slot, destination, subject, masked, recipient,
+    code_length, max_attempts, attempts, state, draws, opened_at, resend_at, expires_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 'pending', ?, ?, ?, ?);
+
+-- name: extend_challenge
+UPDATE challenges SET channel = ?, recipient = ?, draws = ?, resend_at = ?, expires_at = ?
+WHERE row = ?;
+
+-- name: count_attempt
+UPDATE challenges SET attempts = attempts + 1 WHERE row = ?;
+
+-- name: close_challenge
+-- A closed challenge keeps no code, sealed or digested.
+UPDATE challenges SET state = ?, attempts = ?, draws = x'90', closed_at = ? WHERE row = ?;
+
+-- name: drop_queued
+-- What was not yet begun for a closed challenge is not sent.
+UPDATE deliveries SET state = 'cancelled', code = x'', recipient = x'', due_at = NULL, settled_at = ?
+WHERE challenge = ? AND state IN ('queued', 'leased');
+
+-- name: newest_page
+SELECT page, instants FROM spent WHERE counter = ? ORDER BY page DESC LIMIT 1;
+
+-- name: page
+SELECT instants FROM spent WHERE counter = ? AND page = ?;
+
+-- name: put_page
+INSERT INTO spent (counter, page, instants, idle_at) VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET instants = excluded.instants, idle_at = excluded.idle_at;
+
+-- name: drop_pages
+DELETE FROM spent WHERE counter = ? AND page < ?;
+
+-- name: tally
+SELECT opens_at, closes_at, amount FROM tallies WHERE counter = ?;
+
+-- name: put_tally
+INSERT INTO tallies (counter, opens_at, closes_at, amount) VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET
+    opens_at = excluded.opens_at, closes_at = excluded.closes_at, amount = excluded.amount;
+
+-- name: queue_delivery
+INSERT INTO deliveries (
+    challenge, channel, state, minutes, recipient, code, cancel_if_refused, queued_at, expires_at,
+    due_at)
+VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?);
+
+-- name: due_deliveries
+SELECT d.id, d.state, d.token, d.tries, d.minutes, d.recipient, d.code, d.expires_at,
+       c.app_id, c.id, c.slot, c.purpose
+FROM deliveries d JOIN challenges c ON c.row = d.challenge
+WHERE d.channel = ? AND d.due_at <= ? ORDER BY d.due_at LIMIT ?;
+
+-- name: lease_delivery
+UPDATE deliveries SET state = 'leased', token = token + 1, due_at = ? WHERE id = ?;
+
+-- name: settle_delivery
+-- No further hand-over of this row can happen: nothing of the message stays.
+UPDATE deliveries SET state = ?, code = x'', recipient = x'', due_at = NULL, settled_at = ?
+WHERE id = ?;
+
+-- name: begin_sending
+UPDATE deliveries SET state = 'sending', tries = tries + 1, due_at = ?
+WHERE id = ? AND token = ? AND state = 'leased' AND expires_at > ?;
+
+-- name: expire_leased
+UPDATE deliveries SET state = 'expired', code = x'', recipient = x'', due_at = NULL, settled_at = ?
+WHERE id = ? AND token = ? AND state = 'leased' AND expires_at <= ?;
+
+-- name: record_handover
+-- A late word is still the truth about a hand-over that was given up as unknown.
+UPDATE deliveries SET state = ?, provider = ?, reference = ?, reason = ?, code = x'',
+       recipient = x'', due_at = NULL, settled_at = ?
+WHERE id = ? AND token = ? AND state IN ('sending', 'unknown');
+
+-- name: queue_again
+UPDATE deliveries SET state = 'queued', provider = ?, reason = ?, due_at = min(?, expires_at)
+WHERE id = ? AND token = ? AND state = 'sending';
+
+-- name: challenge_to_cancel
+SELECT c.row, c.attempts FROM deliveries d JOIN challenges c ON c.row = d.challenge
+WHERE d.id = ? AND d.cancel_if_refused = 1 AND c.state = 'pending';
+
+-- name: next_due
+SELECT min(due_at) FROM deliveries WHERE channel = ? AND due_at IS NOT NULL;
+
+-- name: deliveries
+SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at
+FROM challenges c LEFT JOIN deliveries d ON c.row = d.challenge
+WHERE c.id = ? AND c.app_id = ? ORDER BY d.id;
+
+-- name: delivery_state
+SELECT state FROM deliveries WHERE id = ?;
+
+-- name: record
+SELECT kind, key, version, body FROM records
+WHERE kind = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?);
+
+-- name: records
+SELECT kind, key, version, body FROM records
+WHERE kind = ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY key;
+
+-- name: add_record
+-- One whose time is over is as good as absent.
+INSERT INTO records (kind, key, version, body, expires_at) VALUES (?, ?, 1, ?, ?)
+ON CONFLICT DO UPDATE SET version = 1, body = excluded.body, expires_at = excluded.expires_at
+WHERE records.expires_at <= ?;
+
+-- name: change_record
+UPDATE records SET version = version + 1, body = ?, expires_at = ?
+WHERE kind = ? AND key = ? AND version = ?;
+
+-- name: delete_record
+DELETE FROM records WHERE kind = ? AND key = ? AND version = ?;
+
+-- name: dead_challenges
+-- Open on paper, but their time is over: their codes have to go.
+SELECT row, expires_at FROM challenges
+WHERE expires_at > ? AND expires_at <= ? AND state = 'pending' ORDER BY expires_at LIMIT ?;
+
+-- name: expire_challenge
+UPDATE challenges SET state = 'expired', draws = x'90', closed_at = expires_at WHERE row = ?;
+
+-- name: old_challenges
+SELECT row FROM challenges WHERE expires_at <= ? ORDER BY expires_at LIMIT ?;
+
+-- name: delete_challenge
+DELETE FROM challenges WHERE row = ?;
+
+-- name: delete_deliveries
+DELETE FROM deliveries WHERE challenge = ?;
+
+-- name: old_onces
+-- All live equally long, so the oldest go first.
+SELECT row FROM (SELECT row, expires_at FROM onces ORDER BY row LIMIT ?2) WHERE expires_at <= ?1;
+
+-- name: delete_once
+DELETE FROM onces WHERE row = ?;
+
+-- name: idle_pages
+SELECT counter, page FROM spent WHERE idle_at <= ? ORDER BY idle_at LIMIT ?;
+
+-- name: delete_page
+DELETE FROM spent WHERE counter = ? AND page = ?;
+
+-- name: idle_failures
+SELECT destination, network FROM failures WHERE idle_at <= ? ORDER BY idle_at LIMIT ?;
+
+-- name: delete_failures
+DELETE FROM failures WHERE destination = ? AND network = ?;
+
+-- name: ended_tallies
+SELECT counter FROM tallies WHERE closes_at <= ? ORDER BY closes_at LIMIT ?;
+
+-- name: delete_tally
+DELETE FROM tallies WHERE counter = ?;
+
+-- name: old_records
+SELECT kind, key FROM records WHERE expires_at <= ? LIMIT ?;
+
+-- name: delete_old_record
+DELETE FROM records WHERE kind = ? AND key = ?;

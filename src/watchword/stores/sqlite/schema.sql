@@ -1,0 +1,104 @@
+-- The whole schema, as the migrations add up to. Instants are microseconds since 1970 in UTC.
+
+CREATE TABLE challenges (
+    row          INTEGER PRIMARY KEY,
+    id           TEXT    NOT NULL UNIQUE,
+    slot         BLOB    NOT NULL,
+    app_id       TEXT    NOT NULL,
+    purpose      TEXT    NOT NULL,
+    channel      TEXT    NOT NULL,
+    destination  BLOB    NOT NULL,
+    subject      BLOB    NOT NULL,
+    masked       TEXT    NOT NULL,
+    recipient    BLOB    NOT NULL,
+    code_length  INTEGER NOT NULL,
+    max_attempts INTEGER NOT NULL,
+    attempts     INTEGER NOT NULL,
+    state        TEXT    NOT NULL,
+    draws        BLOB    NOT NULL,
+    opened_at    INTEGER NOT NULL,
+    resend_at    INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    closed_at    INTEGER
+) STRICT;
+
+-- Only the last challenge of a slot may be open.
+CREATE INDEX challenges_by_slot ON challenges (slot);
+CREATE INDEX challenges_by_expiry ON challenges (expires_at);
+
+CREATE TABLE deliveries (
+    id                INTEGER PRIMARY KEY,
+    challenge         INTEGER NOT NULL,
+    channel           TEXT    NOT NULL,
+    provider          TEXT    NOT NULL DEFAULT '',
+    state             TEXT    NOT NULL,
+    token             INTEGER NOT NULL DEFAULT 0,
+    tries             INTEGER NOT NULL DEFAULT 0,
+    minutes           INTEGER NOT NULL,
+    recipient         BLOB    NOT NULL,
+    code              BLOB    NOT NULL,
+    cancel_if_refused INTEGER NOT NULL,
+    reference         TEXT    NOT NULL DEFAULT '',
+    reason            TEXT    NOT NULL DEFAULT '',
+    queued_at         INTEGER NOT NULL,
+    expires_at        INTEGER NOT NULL,
+    -- When a worker should look again: not before, or until when leased. NULL once settled.
+    due_at            INTEGER,
+    settled_at        INTEGER
+) STRICT;
+
+CREATE INDEX deliveries_due ON deliveries (channel, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_by_challenge ON deliveries (challenge);
+
+-- Trailing quotas: the instants at which a counter was spent, 32 a page, numbered from the first
+-- ever. A ring, unrolled: pages that no quota can ask for are deleted.
+CREATE TABLE spent (
+    counter  BLOB    NOT NULL,
+    page     INTEGER NOT NULL,
+    instants BLOB    NOT NULL,
+    idle_at  INTEGER NOT NULL,
+    PRIMARY KEY (counter, page)
+) STRICT, WITHOUT ROWID;
+
+-- Calendar quotas: how many in the latest window seen.
+CREATE TABLE tallies (
+    counter   BLOB    PRIMARY KEY NOT NULL,
+    opens_at  INTEGER NOT NULL,
+    closes_at INTEGER NOT NULL,
+    amount    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Wrong codes per destination (network empty) and per destination and network.
+CREATE TABLE failures (
+    destination BLOB    NOT NULL,
+    network     BLOB    NOT NULL,
+    instants    BLOB    NOT NULL,
+    streak      INTEGER NOT NULL,
+    idle_at     INTEGER NOT NULL,
+    PRIMARY KEY (destination, network)
+) STRICT, WITHOUT ROWID;
+
+-- Idempotency keys and the answers given under them.
+CREATE TABLE onces (
+    row        INTEGER PRIMARY KEY,
+    key        BLOB    NOT NULL UNIQUE,
+    request    BLOB    NOT NULL,
+    answer     BLOB    NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE records (
+    kind       TEXT    NOT NULL,
+    key        TEXT    NOT NULL,
+    version    INTEGER NOT NULL,
+    body       BLOB    NOT NULL,
+    expires_at INTEGER,
+    PRIMARY KEY (kind, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX records_by_expiry ON records (expires_at) WHERE expires_at IS NOT NULL;
+
+-- What the sweeper looks for.
+CREATE INDEX spent_by_idleness ON spent (idle_at);
+CREATE INDEX tallies_by_end ON tallies (closes_at);
+CREATE INDEX failures_by_idleness ON failures (idle_at);

@@ -1,0 +1,206 @@
+"""The embedded store: each verb of ports.Store is one act of the writer; looks have readers."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from watchword.domain.challenge import Challenge
+from watchword.domain.delivery import Delivery, DeliveryState, Handover, Leased
+from watchword.errors import ChallengeNotFound, StoreUnavailable
+from watchword.ports import (
+    Attempt,
+    Issued,
+    Judged,
+    Order,
+    Record,
+    RedrawNeeded,
+    Swept,
+    Write,
+)
+from watchword.stores.sqlite import _challenges, _outbox
+from watchword.stores.sqlite._connection import connect, patiently, prepare
+from watchword.stores.sqlite._queries import SQL
+from watchword.stores.sqlite._rows import challenge as from_row
+from watchword.stores.sqlite._rows import instant, maybe_instant, micros
+from watchword.stores.sqlite._sweeping import Sweeper
+from watchword.stores.sqlite._writer import Writer
+
+T = TypeVar("T")
+
+_READERS = 2
+
+
+class SqliteStore:
+    """One file, any number of processes. Implements ports.Store."""
+
+    def __init__(self, path: Path) -> None:
+        """Use `open`, which prepares the file first."""
+        self._path = path
+        self._writer = Writer(path)
+        self._readers = ThreadPoolExecutor(_READERS, "sqlite-reader")
+        self._local = threading.local()
+        self._reading: list[sqlite3.Connection] = []
+        self._sweeper = Sweeper()
+
+    @classmethod
+    async def open(cls, path: Path) -> SqliteStore:
+        """Make or migrate the file. Raises StoreUnavailable."""
+        try:
+            await asyncio.to_thread(prepare, path)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailable(f"The store cannot be opened: {error}.") from error
+        return cls(path)
+
+    async def close(self) -> None:
+        await self._writer.close()
+        self._readers.shutdown()
+        for connection in self._reading:
+            connection.close()
+
+    async def issue(self, order: Order, now: datetime) -> Issued | RedrawNeeded:
+        return await self._writer.run(lambda cursor: _challenges.issue(cursor, order, now))
+
+    async def attempt(self, attempt: Attempt, now: datetime) -> Judged:
+        return await self._writer.run(lambda cursor: _challenges.attempt(cursor, attempt, now))
+
+    async def cancel(self, app_id: str, challenge_id: str, now: datetime) -> Challenge:
+        return await self._writer.run(
+            lambda cursor: _challenges.cancel(cursor, app_id, challenge_id, now)
+        )
+
+    async def challenge(self, app_id: str, challenge_id: str) -> Challenge:
+        return await self._read(lambda cursor: _challenges.find(cursor, app_id, challenge_id)[1])
+
+    async def latest(self, app_id: str, slot: bytes) -> Challenge:
+        def look(cursor: sqlite3.Cursor) -> Challenge:
+            row = cursor.execute(SQL["latest_challenge"], (slot, app_id)).fetchone()
+            if row is None:
+                raise ChallengeNotFound
+            return from_row(row)
+
+        return await self._read(look)
+
+    async def lease(
+        self, channel: str, now: datetime, *, most: int, ttl: timedelta, repeats: bool
+    ) -> Sequence[Leased]:
+        return await self._writer.run(
+            lambda cursor: _outbox.lease(cursor, channel, now, most=most, ttl=ttl, repeats=repeats)
+        )
+
+    async def begin_sending(
+        self, leased: Sequence[Leased], now: datetime, *, ttl: timedelta
+    ) -> Sequence[Leased]:
+        return await self._writer.run(
+            lambda cursor: _outbox.begin_sending(cursor, leased, now, ttl=ttl)
+        )
+
+    async def record_handovers(
+        self, handovers: Sequence[Handover], *, provider: str, now: datetime
+    ) -> None:
+        await self._writer.run(
+            lambda cursor: _outbox.record_handovers(cursor, handovers, provider=provider, now=now)
+        )
+
+    async def next_due(self, channel: str) -> datetime | None:
+        (due_at,) = await self._read(
+            lambda cursor: cursor.execute(SQL["next_due"], (channel,)).fetchone()
+        )
+        return maybe_instant(due_at)
+
+    async def deliveries(self, app_id: str, challenge_id: str) -> Sequence[Delivery]:
+        rows = await self._read(
+            lambda cursor: cursor.execute(SQL["deliveries"], (challenge_id, app_id)).fetchall()
+        )
+        if not rows:
+            raise ChallengeNotFound
+        return [
+            Delivery(
+                id=row[0],
+                challenge_id=row[1],
+                channel=row[2],
+                provider=row[3],
+                state=DeliveryState(row[4]),
+                tries=row[5],
+                reason=row[6],
+                queued_at=instant(row[7]),
+                settled_at=maybe_instant(row[8]),
+            )
+            for row in rows
+            if row[0] is not None
+        ]
+
+    async def delivery_state(self, delivery: int) -> DeliveryState:
+        row = await self._read(
+            lambda cursor: cursor.execute(SQL["delivery_state"], (delivery,)).fetchone()
+        )
+        if row is None:
+            raise ChallengeNotFound
+        return DeliveryState(row[0])
+
+    async def record(self, kind: str, key: str, now: datetime) -> Record | None:
+        row = await self._read(
+            lambda cursor: cursor.execute(SQL["record"], (kind, key, micros(now))).fetchone()
+        )
+        return _record(row) if row else None
+
+    async def records(self, kind: str, now: datetime) -> Sequence[Record]:
+        rows = await self._read(
+            lambda cursor: cursor.execute(SQL["records"], (kind, micros(now))).fetchall()
+        )
+        return [_record(row) for row in rows]
+
+    async def write(self, writes: Sequence[Write], now: datetime) -> None:
+        await self._writer.run(lambda cursor: _challenges.apply(cursor, writes, now))
+
+    async def unlock(self, destination: bytes) -> bool:
+        def forget(cursor: sqlite3.Cursor) -> bool:
+            return cursor.execute(SQL["forget_failures"], (destination,)).rowcount > 0
+
+        return await self._writer.run(forget)
+
+    async def sweep(self, now: datetime, *, most: int) -> Swept:
+        return await self._writer.run(lambda cursor: self._sweeper.sweep(cursor, now, most))
+
+    async def ready(self) -> None:
+        await self._writer.run(lambda cursor: None)
+
+    async def durability(self) -> tuple[str, int]:
+        """What a connection of ours reads back: its journal mode, and its synchronous level."""
+
+        def look(cursor: sqlite3.Cursor) -> tuple[str, int]:
+            (mode,) = cursor.execute("PRAGMA journal_mode").fetchone()
+            (level,) = cursor.execute("PRAGMA synchronous").fetchone()
+            return mode, level
+
+        return await self._read(look)
+
+    async def _read(self, look: Callable[[sqlite3.Cursor], T]) -> T:
+        """Run a look on a reader thread, with its own connection. Raises StoreUnavailable."""
+
+        def run() -> T:
+            try:
+                return patiently(lambda: look(self._reader().cursor()))
+            except sqlite3.Error as error:
+                raise StoreUnavailable from error
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+
+    def _reader(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = connect(self._path)
+            connection.execute("PRAGMA query_only = ON")
+            self._local.connection = connection
+            self._reading.append(connection)
+        return connection
+
+
+def _record(row: tuple[str, str, int, bytes]) -> Record:
+    return Record(kind=row[0], key=row[1], version=row[2], body=row[3])

@@ -1,0 +1,1 @@
+"""The wires: one folder a dialect, and what dialects share. A surface decides nothing."""

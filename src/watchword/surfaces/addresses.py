@@ -1,0 +1,72 @@
+"""Who is calling: the walk through trusted proxies, and the network an address stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+def client_address(
+    peer: str, forwarded_for_headers: Sequence[str], trusted: Sequence[Network]
+) -> str:
+    """The address nearest to us that no trusted proxy vouches for; "" when there is no peer.
+
+    Whoever calls can write X-Forwarded-For, but only on the left of what our proxies append. So
+    the walk goes from the right, ends at the first address we do not trust, and stops short of
+    anything malformed.
+    """
+    nearest = _read(peer)
+    if nearest is None:
+        return peer
+    for hop in _hops(forwarded_for_headers):
+        if hop is None or not _is_trusted(nearest, trusted):
+            break
+        nearest = hop
+    return str(nearest)
+
+
+def network_of(address: str) -> str:
+    """What limits count: an IPv4 address as it is, the /64 of an IPv6 one. Raises ValueError."""
+    parsed = _unmapped(ip_address(address))
+    if isinstance(parsed, IPv4Address):
+        return str(parsed)
+    if parsed.scope_id is not None:
+        raise ValueError("an address of one link stands for no network")
+    return str(IPv6Network((parsed, 64), strict=False))
+
+
+def _hops(headers: Sequence[str]) -> Iterator[Address | None]:
+    for entry in reversed(",".join(headers).split(",") if headers else ()):
+        yield _read(entry.strip())
+
+
+def _read(entry: str) -> Address | None:
+    """An address, with or without brackets and port; None where it is none."""
+    host = entry
+    if entry.startswith("["):
+        host, _, port = entry[1:].partition("]")
+        if port and not _is_port(port):
+            return None
+    elif entry.count(":") == 1:
+        host, _, port = entry.partition(":")
+        if not _is_port(":" + port):
+            return None
+    try:
+        return _unmapped(ip_address(host))
+    except ValueError:
+        return None
+
+
+def _is_port(text: str) -> bool:
+    return text[0] == ":" and text[1:].isdecimal() and text.isascii()
+
+
+def _unmapped(address: Address) -> Address:
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_trusted(address: Address, trusted: Sequence[Network]) -> bool:
+    return any(address in network for network in trusted)

@@ -1,0 +1,130 @@
+"""One request and its one answer, straight on ASGI, for every dialect to read and reply through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
+from typing import Any, NamedTuple
+
+from watchword.errors import RequestInvalid
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+LONGEST_BODY = 64 * 1024
+SLOWEST_BODY_S = 10.0
+
+
+class BodyTooLarge(RequestInvalid):
+    """A body has at most 64 KiB."""
+
+
+class BodyTooSlow(RequestInvalid):
+    """The body did not arrive within 10 seconds."""
+
+
+class BodyMalformed(RequestInvalid):
+    """The body is not well-formed."""
+
+
+class MediaTypeUnsupported(RequestInvalid):
+    """The body has to come as application/json."""
+
+
+class HeaderInvalid(RequestInvalid):
+    """A header is not valid."""
+
+
+class Disconnected(Exception):
+    """The caller went away before the request was whole: nothing was done, nobody listens."""
+
+
+class Answer(NamedTuple):
+    """What goes back. `headers` holds neither the content length nor what the server adds."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Exchange:
+    """A request as it came, its headers looked through once, and the way to answer it."""
+
+    __slots__ = ("_receive", "_send", "headers", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._receive = receive
+        self._send = send
+
+    def header(self, name: bytes) -> bytes | None:
+        """The one value of a header, None without it. Raises HeaderInvalid when it came twice."""
+        value = self.headers.get(name)
+        if value is not None and len(self.headers) != len(self.scope["headers"]):
+            self._refuse_repeated(name)
+        return value
+
+    def header_values(self, name: bytes) -> list[bytes]:
+        """Every value of a header, in the order they came."""
+        return [value for key, value in self.scope["headers"] if key == name]
+
+    async def body(self) -> bytes:
+        """The whole body. Raises BodyTooLarge, BodyTooSlow or Disconnected."""
+        if int(self.headers.get(b"content-length", b"0")) > LONGEST_BODY:
+            raise BodyTooLarge
+        whole = self._whole()
+        # Nearly always the body is here already, and a deadline would cost more than reading it.
+        try:
+            waiting_for = whole.send(None)
+        except StopIteration as done:
+            return bytes(done.value)
+        try:
+            async with asyncio.timeout(SLOWEST_BODY_S):
+                return await _Resumed(whole, waiting_for)
+        except TimeoutError:
+            raise BodyTooSlow from None
+
+    async def answer(self, answer: Answer) -> None:
+        length = (b"content-length", b"%d" % len(answer.body))
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": [*answer.headers, length],
+            }
+        )
+        await self._send({"type": "http.response.body", "body": answer.body})
+
+    async def _whole(self) -> bytes:
+        message = await self._receive()
+        body: bytes = message.get("body", b"")
+        while message.get("more_body") and len(body) <= LONGEST_BODY:
+            message = await self._receive()
+            body += message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        if len(body) > LONGEST_BODY:
+            raise BodyTooLarge
+        return body
+
+    def _refuse_repeated(self, name: bytes) -> None:
+        if len(self.header_values(name)) > 1:
+            raise HeaderInvalid(f"The header {name.decode('latin-1')} came more than once.")
+
+
+class _Resumed:
+    """A coroutine that has run until its first wait, awaited from there on."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, bytes], waiting_for: Any) -> None:
+        self._coroutine, self._waiting_for = coroutine, waiting_for
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        try:
+            yield self._waiting_for
+            return (yield from self._coroutine.__await__())
+        finally:
+            self._coroutine.close()

@@ -1,0 +1,29 @@
+"""What every surface is given: the service as it runs."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from watchword.directory.apps import Apps
+from watchword.domain.keys import KeyRing
+from watchword.ports import Clock, Inbox, Store
+from watchword.service.house import House
+
+
+class Running(Protocol):
+    """`inbox` is there while a virtual carrier is; `virtual` also tells of demo credentials."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def house(self) -> House: ...
+    @property
+    def apps(self) -> Apps: ...
+    @property
+    def store(self) -> Store: ...
+    @property
+    def keys(self) -> KeyRing: ...
+    @property
+    def inbox(self) -> Inbox | None: ...
+    @property
+    def virtual(self) -> bool: ...

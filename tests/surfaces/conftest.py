@@ -1,0 +1,148 @@
+"""A real server on a real socket, in a thread of this process, with a clock that tests may set."""
+
+import asyncio
+import itertools
+import socket
+import sqlite3
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+
+from watchword import web
+from watchword.bootstrap import Service, bootstrap
+from watchword.config import Settings
+from watchword.domain.app import Scope
+
+DEADLINE_S = 20
+_numbers = itertools.count(13_000_000_000)
+
+
+class Clock:
+    """Real time, plus whatever a test put on top."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def pass_by(self, span: timedelta) -> None:
+        self.ahead += span
+
+
+class Server:
+    """What a test needs of a running server: where it is, its service, its clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = Clock()
+        self.service: Service
+        self.port = 0
+        self.admin_port = 0
+        self._loop = asyncio.new_event_loop()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine on the server's own loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(DEADLINE_S)
+
+    def key(self, *scopes: Scope) -> str:
+        """A bearer token of an app of its own."""
+        app = self.do(self.service.apps.create(name="Shop", now=self.clock()))
+        return self.key_of(app.id, *scopes)
+
+    def key_of(self, app_id: str, *scopes: Scope) -> str:
+        made = self.service.apps.create_key(app_id, scopes or tuple(Scope), now=self.clock())
+        return str(self.do(made)[1])
+
+    def client(self, token: str) -> httpx2.Client:
+        headers = {"authorization": f"Bearer {token}"}
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=DEADLINE_S)
+
+    def digest(self) -> str:
+        """What the store holds, as one value: two equal ones mean that nothing changed."""
+        with closing(sqlite3.connect(self.folder / "watchword.db")) as connection:
+            return sha256("\n".join(connection.iterdump()).encode()).hexdigest()
+
+    def run(self, is_up: threading.Event) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve(is_up))
+
+    async def _serve(self, is_up: threading.Event) -> None:
+        self._stop = asyncio.Event()
+        settings = Settings(data=str(self.folder))
+        async with (
+            bootstrap(settings, clock=self.clock, deliver=False) as self.service,
+            _answering(web.application(self.service)) as self.port,
+            _answering(web.admin_application(self.service)) as self.admin_port,
+        ):
+            is_up.set()
+            await self._stop.wait()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+
+
+class _Quiet(uvicorn.Server):
+    """uvicorn without its hands on the signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _answering:  # noqa: N801  reads as the sentence it makes
+    """An application on a port of its own, for as long as the block lasts."""
+
+    def __init__(self, application: Any) -> None:
+        config = uvicorn.Config(
+            application, http="httptools", ws="none", lifespan="on", access_log=False,
+            log_config=None, proxy_headers=False, server_header=False,
+        )  # fmt: skip
+        self._server = _Quiet(config)
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=256)
+
+    async def __aenter__(self) -> int:
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        return int(self._socket.getsockname()[1])
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        await self._task
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server a module. Its worker is off, so that only requests change its store."""
+    running = Server(tmp_path_factory.mktemp("watchword"))
+    is_up = threading.Event()
+    thread = threading.Thread(target=running.run, args=(is_up,))
+    thread.start()
+    assert is_up.wait(DEADLINE_S), "the server did not come up"
+    yield running
+    running.stop()
+    thread.join(DEADLINE_S)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx2.Client]:
+    """Calls with every scope, as an app that nobody else is."""
+    with server.client(server.key()) as calls:
+        yield calls
+
+
+@pytest.fixture
+def number() -> str:
+    """A phone number that no other test uses."""
+    return f"+86{next(_numbers)}"

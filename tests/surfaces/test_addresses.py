@@ -1,0 +1,63 @@
+"""Who is calling, behind whatever stands between."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from watchword.surfaces.addresses import client_address, network_of
+
+PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("203.0.113.7", [], "203.0.113.7"),
+        ("203.0.113.7", ["1.1.1.1"], "203.0.113.7"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", ["203.0.113.7"], "203.0.113.7"),
+        ("10.0.0.1", ["1.1.1.1, 203.0.113.7"], "203.0.113.7"),
+        ("10.0.0.1", ["1.1.1.1", "203.0.113.7,10.0.0.2"], "203.0.113.7"),
+        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ("10.0.0.1", ["203.0.113.7:51234"], "203.0.113.7"),
+        ("10.0.0.1", ["[2001:db8::1]:51234"], "2001:db8::1"),
+        ("10.0.0.1", ["[2001:db8::1]"], "2001:db8::1"),
+        ("10.0.0.1", ["2001:db8::1"], "2001:db8::1"),
+        ("10.0.0.1", ["::ffff:203.0.113.7"], "203.0.113.7"),
+        ("::ffff:10.0.0.1", ["203.0.113.7"], "203.0.113.7"),
+        ("fd00::1", ["203.0.113.7"], "203.0.113.7"),
+        ("10.0.0.1", ["203.0.113.7, unknown"], "10.0.0.1"),
+        ("10.0.0.1", ["203.0.113.7, "], "10.0.0.1"),
+        ("10.0.0.1", ["1.1.1.1, nonsense, 10.0.0.2"], "10.0.0.2"),
+        ("10.0.0.1", ["203.0.113.7:port"], "10.0.0.1"),
+        ("10.0.0.1", ["[::1]x"], "10.0.0.1"),
+        ("10.0.0.1", ["203.0.113.007"], "10.0.0.1"),
+        ("", ["203.0.113.7"], ""),
+    ],
+)
+def test_the_walk_goes_from_the_right_through_trusted_proxies(peer, forwarded, address):
+    """What a caller writes on the left never counts; what is malformed ends the walk."""
+    assert client_address(peer, forwarded, PROXIES) == address
+
+
+def test_nobody_is_trusted_by_default():
+    assert client_address("127.0.0.1", ["203.0.113.7"], []) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
+    ],
+)
+def test_a_network_is_an_address_or_a_64(address, network):
+    assert network_of(address) == network
+
+
+@pytest.mark.parametrize("address", ["", "x", "1.2.3", "1.2.3.4/8", "fe80::1%eth0"])
+def test_what_is_no_address_has_no_network(address):
+    with pytest.raises(ValueError, match=r"\w"):
+        network_of(address)

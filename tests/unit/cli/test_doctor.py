@@ -1,0 +1,77 @@
+"""The doctor says what is wrong, and how to mend it."""
+
+import socket
+
+import pytest
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def states(shell):
+    def seen(*words):
+        return {finding["what"]: finding["state"] for finding in shell.json("doctor", *words)}
+
+    return seen
+
+
+def broken(states):
+    return [what for what, state in states.items() if state == "broken"]
+
+
+def settings(shell, text):
+    shell.folder.mkdir(exist_ok=True)
+    (shell.folder / "watchword.toml").write_text(text)
+
+
+def test_a_fresh_folder_is_in_order(shell, states):
+    """Nothing is broken, and the virtual carrier is pointed out."""
+    found = states()
+    assert broken(found) == []
+    assert shell.code == 0
+    assert any("virtual carrier" in what for what in found)
+    assert any("synchronous FULL" in what for what in found)
+
+
+def test_a_key_ring_that_others_may_read_is_broken(shell, states):
+    shell("app", "list")
+    (shell.folder / "keyring.json").chmod(0o644)
+    assert any("chmod 600" in what for what in broken(states()))
+    assert shell.code == 1
+
+
+def test_wrong_settings_are_broken(shell, states):
+    settings(shell, 'stroe = "x"')
+    assert any("stroe" in what for what in broken(states()))
+    assert shell.code == 1
+
+
+def test_a_long_life_and_demo_keys_are_pointed_out(shell, states):
+    settings(shell, "[policy]\nttl_s = 1200\n")
+    shell("demo")
+    notes = [what for what, state in states().items() if state == "note"]
+    assert any("longer than 10 minutes" in what for what in notes)
+    assert any("Demo keys" in what for what in notes)
+
+
+def test_a_relay_that_cannot_be_reached_is_broken_and_its_password_unsaid(shell):
+    """The report may be shown to anybody."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings(
+        shell,
+        f'[providers.smtp]\nhost = "127.0.0.1"\nport = {port}\nsender = "codes@example.com"\n'
+        f'security = "starttls"\nusername = "codes"\npassword = "{PASSWORD}"\n',
+    )
+    report = shell("doctor")
+    assert shell.code == 1
+    assert "BROKEN smtp cannot carry email" in report
+    assert PASSWORD not in report
+
+
+def test_a_store_that_is_no_store_is_broken(shell, states):
+    shell.folder.mkdir()
+    (shell.folder / "watchword.db").write_bytes(b"this is no database" * 100)
+    assert any("store" in what.lower() for what in broken(states()))
+    assert shell.code == 1

@@ -1,0 +1,257 @@
+"""Settings: one file, one environment, and every mistake at once."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import watchword
+from watchword import config
+from watchword.config import Confidential, Limit, Settings
+from watchword.errors import ConfigInvalid
+from watchword.providers import smtp, virtual
+
+SAMPLE = Path(watchword.__file__).parent / "watchword.sample.toml"
+PASSWORD = "correct horse battery staple"
+
+
+def loaded(tmp_path, text="", **environ):
+    (tmp_path / "watchword.toml").write_text(text, encoding="utf-8")
+    named = {f"WATCHWORD_{name}": value for name, value in environ.items()}
+    return config.load(str(tmp_path), None, named)
+
+
+def mistakes(tmp_path, text="", **environ):
+    with pytest.raises(ConfigInvalid) as caught:
+        loaded(tmp_path, text, **environ)
+    return caught.value.mistakes
+
+
+def sample():
+    """The sample with every setting switched on."""
+    text = SAMPLE.read_text(encoding="utf-8")
+    return tomllib.loads(re.sub(r"(?m)^#(?=\w+ = |\[)", "", text))
+
+
+def default(struct):
+    return {
+        field.name: default(field.type)
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
+        else getattr(struct(), field.name)
+        for field in msgspec.structs.fields(struct)
+        if field.name != "providers"
+    }
+
+
+def with_limits(settings):
+    """The sample's limits as the settings hold them."""
+    return {
+        name: tuple(map(config.parse_limit, value)) if isinstance(value, list) else value
+        for name, value in settings.items()
+    }
+
+
+def test_the_sample_names_every_setting_with_its_default():
+    """The sample is the manual, so it is whole and true."""
+    written = sample()
+    del written["providers"]
+    written["limits"] = with_limits(written["limits"])
+    written["policy"]["languages"] = tuple(written["policy"]["languages"])
+    written["trusted_proxies"] = tuple(written["trusted_proxies"])
+    assert written == default(Settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "required"),
+    [("smtp", smtp.Settings, {"host", "sender"}), ("virtual", virtual.Settings, set())],
+)
+def test_the_sample_names_what_a_provider_needs(name, kind, required):
+    """So are the settings of each provider."""
+    written = sample()["providers"][name]
+    assert written.keys() == {field.name for field in msgspec.structs.fields(kind)}
+    given = {key: value for key, value in written.items() if key in required}
+    assert msgspec.convert(written, kind) == kind(**given)
+
+
+def test_the_sample_loads_as_it_is():
+    assert config.load(None, str(SAMPLE), {}) == Settings()
+
+
+def test_without_anything_the_defaults_hold(tmp_path):
+    """A first start needs no file."""
+    settings = config.load(str(tmp_path), None, {})
+    assert settings == Settings(data=str(tmp_path))
+    assert settings.store_path == tmp_path / "watchword.db"
+    assert settings.keyring_path == tmp_path / "keyring.json"
+
+
+def test_the_environment_wins_over_the_file(tmp_path):
+    """A container changes a setting without writing a file."""
+    text = '[server]\nport = 1\nhost = "127.0.0.2"\n[limits]\nby_network = true\n'
+    settings = loaded(tmp_path, text, SERVER__PORT="0", LIMITS__BY_NETWORK="false", SANDBOX="1")
+    assert (settings.server.host, settings.server.port) == ("127.0.0.2", 0)
+    assert not settings.limits.by_network
+    assert settings.sandbox
+
+
+@pytest.mark.parametrize(
+    "written", ["10/1h, 5000/day Asia/Shanghai", '["10/1h","5000/day Asia/Shanghai"]']
+)
+def test_a_list_in_the_environment_is_json_or_has_commas(tmp_path, written):
+    settings = loaded(tmp_path, LIMITS__APP=written)
+    assert settings.limits.app == (Limit(10, 3600), Limit(5000, span="day", zone="Asia/Shanghai"))
+
+
+def test_the_data_folder_asked_for_wins(tmp_path):
+    """--data, then WATCHWORD_DATA, then the file."""
+    file = tmp_path / "some.toml"
+    file.write_text('data = "/from/file"')
+    named = {"WATCHWORD_DATA": "/from/environment"}
+    assert config.load("/asked/for", str(file), named).data == "/asked/for"
+    assert config.load(None, str(file), named).data == "/from/environment"
+    assert config.load(None, str(file), {}).data == "/from/file"
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("10/1h", Limit(10, 3600)),
+        ("30/24h", Limit(30, 86_400)),
+        ("1/90s", Limit(1, 90)),
+        ("10000/7d", Limit(10_000, 604_800)),
+        ("3 / 15m", Limit(3, 900)),
+        ("5000/day Asia/Shanghai", Limit(5000, span="day", zone="Asia/Shanghai")),
+        ("100000/month Europe/Berlin", Limit(100_000, span="month", zone="Europe/Berlin")),
+    ],
+)
+def test_a_limit_reads_as_it_is_written(text, limit):
+    assert config.parse_limit(text) == limit
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "10", "10/h", "10/1w", "0/1h", "10001/1h", "1/0s", "1/9999d", "-1/1h", "1.5/1h"),
+        *("5/day", "5/day Mars/Olympus", "5/day ../../etc/passwd", "0/day UTC", "5/week UTC"),
+    ],
+)
+def test_what_is_no_limit_is_refused(text):
+    """A limit that was mistyped never becomes no limit."""
+    with pytest.raises(ValueError, match=r"limit|window|zone"):
+        config.parse_limit(text)
+
+
+def test_every_mistake_is_told_at_once_by_its_path(tmp_path):
+    """Nobody restarts five times to find five mistakes."""
+    text = """
+    stroe = "x"
+    sandbox = 3
+    trusted_proxies = ["10.0.0.0/8", "nobody"]
+    policy = 3
+    [server]
+    prot = 1
+    port = 99999
+    [limits]
+    destination = ["10/1h", "ten an hour"]
+    app = "10/1h"
+    [channels]
+    sms = "smpt"
+    [providers.smpt]
+    host = "mail.example.com"
+    """
+    told = mistakes(tmp_path, text, LIMITS__BY_NETWORK="perhaps", SERVER__HOSTS="x")
+    assert sorted(mistake.split(":")[0] for mistake in told) == sorted(
+        [
+            *("stroe", "sandbox", "trusted_proxies", "policy", "server.prot", "server.port"),
+            *("server.hosts", "limits.destination", "limits.app", "limits.by_network"),
+            *("channels.sms", "providers.smpt"),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('stroe = "x"', "stroe: unknown; did you mean store?"),
+        ("[server]\nprot = 1", "server.prot: unknown; did you mean server.port?"),
+        ("[providers.smpt]", "providers.smpt: unknown; did you mean providers.smtp?"),
+        (
+            '[channels]\nemail = "smpt"',
+            "channels.email: there is no provider 'smpt'; did you mean smtp?",
+        ),
+    ],
+)
+def test_a_mistyped_name_is_met_with_the_right_one(tmp_path, text, told):
+    assert mistakes(tmp_path, text) == (told,)
+
+
+def test_a_mistyped_variable_is_found_and_a_strange_one_is_left_alone(tmp_path):
+    """Kubernetes names variables after a service called watchword; they are not ours."""
+    loaded(tmp_path, SERVICE_HOST="10.0.0.1", PORT_8080_TCP="tcp://10.0.0.1", URL="x", KEY="x")
+    assert mistakes(tmp_path, STOER="x") == (
+        "WATCHWORD_STOER: unknown; did you mean WATCHWORD_STORE?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("store", "word"),
+    [
+        ("postgresql://somebody@example.com/codes", "not in this version"),
+        ("valkey://example.com", "not in this version"),
+        ("sqlite://codes.db", "sqlite:///"),
+        ("sqlite:///", "sqlite:///"),
+        ("codes.db", "sqlite:///"),
+    ],
+)
+def test_a_store_we_do_not_have_is_a_mistake(tmp_path, store, word):
+    """It is said at the start, not at the first send."""
+    (told,) = mistakes(tmp_path, f'store = "{store}"')
+    assert told.startswith("store: ")
+    assert word in told
+
+
+def test_a_store_anywhere_has_four_slashes(tmp_path):
+    settings = loaded(tmp_path, 'store = "sqlite:////var/lib/codes.db"')
+    assert settings.store_path == Path("/var/lib/codes.db")
+
+
+def test_a_password_is_never_printed(tmp_path):
+    """Settings end up in logs and reports; passwords must not."""
+    text = f'[providers.smtp]\nhost = "mail.example.com"\npassword = "{PASSWORD}"'
+    settings = loaded(tmp_path, text)
+    assert settings.providers["smtp"]["password"] == PASSWORD
+    for printed in (repr(settings), str(settings), str(settings.providers["smtp"])):
+        assert PASSWORD not in printed
+    assert isinstance(settings.providers["smtp"], Confidential)
+
+
+@pytest.mark.parametrize(
+    "text", [f'store = ["{PASSWORD}"]', f'[server]\nport = "{PASSWORD}"', f'a = "{PASSWORD}" b']
+)
+def test_a_mistake_does_not_quote_what_may_be_a_password(tmp_path, text):
+    """A secret put in the wrong place stays unsaid."""
+    assert PASSWORD not in "\n".join(mistakes(tmp_path, text))
+
+
+def test_a_provider_gets_the_environment_as_text(tmp_path):
+    """A password of digits stays a password; the provider reads its own numbers."""
+    environ = {"PROVIDERS__SMTP__PASSWORD": "12345", "PROVIDERS__SMTP__PORT": "2525"}
+    settings = loaded(tmp_path, **environ)
+    given = {"host": "mail.example.com", "sender": "a@example.com", **settings.providers["smtp"]}
+    read = msgspec.convert(given, smtp.Settings, strict=False)
+    assert (read.password, read.port) == ("12345", 2525)
+
+
+def test_a_file_that_is_missing_or_broken_is_a_mistake(tmp_path):
+    """A named file that is not there is no reason to run on defaults."""
+    with pytest.raises(ConfigInvalid, match="no such file"):
+        config.load(str(tmp_path), str(tmp_path / "absent.toml"), {})
+    assert "not TOML" in mistakes(tmp_path, "port = = 1")[0]
+
+
+def test_a_data_folder_cannot_name_another(tmp_path):
+    """Who reads a folder's file already found the folder."""
+    (told,) = mistakes(tmp_path, 'data = "/elsewhere"')
+    assert told.startswith("data: ")

@@ -1,0 +1,88 @@
+"""Events out, secrets kept in."""
+
+import io
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import structlog
+
+from watchword import log
+from watchword.domain import destination
+
+
+@pytest.fixture
+def written():
+    """Where events go for one test; afterwards everything is as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in ("uvicorn.error", "uvicorn.access")}
+    yield io.StringIO()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+    structlog.reset_defaults()
+
+
+def lines(written):
+    return [json.loads(line) for line in written.getvalue().splitlines()]
+
+
+def test_an_event_is_one_json_object(written):
+    """Its name, its fields, when and how grave."""
+    log.configure("json", stream=written)
+    log.events().info("challenge_issued", app="a1", attempts=5, ttl=timedelta(minutes=10))
+    (event,) = lines(written)
+    assert event.pop("timestamp").endswith("Z")
+    assert event == {
+        "event": "challenge_issued", "level": "info", "app": "a1", "attempts": 5, "ttl": "600s",
+    }  # fmt: skip
+
+
+def test_what_is_not_plain_prints_itself(written):
+    """A destination comes out masked, bytes by their number."""
+    log.configure("json", stream=written)
+    phone = destination.phone("+8613800138000")
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    log.events().info("sent", to=phone, all=[phone], code=b"493817", at=at)
+    (event,) = lines(written)
+    assert "13800138" not in written.getvalue()
+    assert "493817" not in written.getvalue()
+    assert (event["code"], event["at"]) == ("<6 bytes>", "2026-01-02T00:00:00+00:00")
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_an_error_is_a_name_and_a_place(written, form):
+    """Neither its words nor its frames: both may hold what a person typed."""
+    log.configure(form, stream=written)
+    code = "493817"
+    try:
+        raise ValueError(f"cannot read {code}")
+    except ValueError:
+        log.events().exception("check_failed")
+        logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+    said = written.getvalue()
+    assert said.count("ValueError") == 2
+    assert said.count("test_log.py:") == 2
+    assert code not in said
+    assert "Traceback" not in said
+
+
+def test_libraries_speak_through_us_and_only_when_it_matters(written):
+    """One form for all; no access log, no request lines of HTTP libraries."""
+    log.configure("json", stream=written)
+    logging.getLogger("httpx2").info("HTTP Request: GET https://example.com/?token=x")
+    logging.getLogger("uvicorn.access").info("GET /v1/inbox?to=+8613800138000")
+    logging.getLogger("uvicorn.access").error("the same")
+    logging.getLogger("aiosmtplib").warning("connection %s", "lost")
+    (event,) = lines(written)
+    assert (event["event"], event["level"]) == ("connection lost", "warning")
+
+
+def test_the_readable_form_has_the_same_fields(written):
+    log.configure("text", stream=written)
+    log.events().warning("limit_met", scope="destination")
+    assert "limit_met" in written.getvalue()
+    assert "scope=destination" in written.getvalue()

@@ -1,0 +1,115 @@
+"""One code, from the request to its single use, through real processes and real sockets."""
+
+import email
+import json
+import re
+import socket
+from contextlib import contextmanager
+from email import policy
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from tests.whole.conftest import eventually
+from watchword.client import Client, WatchwordProblem
+
+
+class Mailbox:
+    """Keeps each mail that the relay takes."""
+
+    def __init__(self):
+        self.mails = []
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802  aiosmtpd's name
+        mail = email.message_from_bytes(envelope.content, policy=policy.default)
+        self.mails.append((envelope.rcpt_tos, mail))
+        return "250 Taken"
+
+
+@contextmanager
+def relay():
+    """A mail relay on a socket, and what it took."""
+    mailbox = Mailbox()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield port, mailbox
+    finally:
+        controller.stop()
+
+
+def client_of(house):
+    native = json.loads(house.run("demo", "--json").stdout)["native"]
+    return Client(native["base_url"], native["api_key"])
+
+
+def test_a_mail_arrives_and_its_code_is_right_once(house):
+    """A program asks for a code, a real mail server receives it, and it opens one door once."""
+    with relay() as (port, mailbox):
+        house.settings(
+            '[channels]\nemail = "smtp"\n[providers.smtp]\nhost = "127.0.0.1"\n'
+            f'port = {port}\nsecurity = "none"\nsender = "codes@example.com"\n'
+        )
+        with house.serving(), client_of(house) as client:
+            sent = client.send("Ann@Example.com", purpose="sign_in")
+            ((recipients, mail),) = eventually(lambda: mailbox.mails, "a mail")
+            assert recipients == ["Ann@example.com"]
+            text = mail.get_body(("plain",)).get_content()
+            code = re.search(r"\b\d{6}\b", text)[0]
+            assert not client.check(sent.id, str((int(code) + 1) % 10**6).zfill(6)).approved
+            assert client.check(sent.id, code).approved
+            with pytest.raises(WatchwordProblem) as caught:
+                client.check(sent.id, code)
+            assert caught.value.status == 409
+            (delivery,) = eventually(
+                lambda: [d for d in client.deliveries(sent.id) if d.state == "accepted"],
+                "the relay's word",
+            )
+            assert delivery.provider == "smtp"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_message_arrives_at_the_virtual_phone(house, workers):
+    """The same on a fresh machine, without any account, from a shell alone."""
+    with house.serving("--workers", workers):
+        house.run("demo")
+        sent = json.loads(house.run("send", "+8613800138000", "--json").stdout)
+        code = house.inbox("--code", "--to", "0086-138 0013 8000")
+        wrong = house.run("check", sent["id"], code[::-1] + "0", check=False)
+        assert wrong.returncode == 1
+        right = house.run("check", sent["id"], code)
+        assert right.stdout == "Approved.\n"
+        again = house.run("check", sent["id"], code, check=False)
+        assert (again.returncode, again.stdout) == (1, "")
+        assert "approved" in again.stderr
+
+
+def test_the_inbox_lists_what_arrived(house):
+    """In the form that programs read."""
+    with house.serving(), client_of(house) as client:
+        client.send("ann@example.com")
+        client.send("+12025550100")
+        eventually(lambda: len(client.inbox()) == 2, "two messages")
+    listed = json.loads(house.run("inbox", "list", "--json").stdout)
+    assert [set(one) for one in listed] == [{"to", "channel", "text", "code", "at"}] * 2
+    assert house.inbox("--to", "ANN@example.com", "--code") in {one["code"] for one in listed}
+    (phone,) = json.loads(house.run("inbox", "--json", "--to", "1-2025550100").stdout)
+    assert (phone["to"], phone["channel"]) == ("+12025550100", "sms")
+
+
+def test_an_inbox_without_messages_prints_nothing(house):
+    """A script reads an empty answer, not an error."""
+    for words in (["last"], ["last", "--code"], ["list"]):
+        found = house.run("inbox", *words)
+        assert (found.returncode, found.stdout) == (0, "")
+    assert json.loads(house.run("inbox", "list", "--json").stdout) == []
+
+
+def test_a_call_without_a_server_says_how_to_start_one(house):
+    house.run("demo")
+    refused = house.run("send", "+8613800138000", "--url", "http://127.0.0.1:9", check=False)
+    assert refused.returncode == 1
+    assert "watchword serve" in refused.stderr
