@@ -34,14 +34,20 @@ def main(words: Sequence[str]) -> int:
     os.sched_setaffinity(0, {plan.client_core})
     command = shlex.join(["scripts/bench", *words])
     results = Results(machine=machine(plan.folder), command=command)
-    measure(plan, results, asked, _tell_since(time.monotonic()))
+    try:
+        measure(plan, results, asked, _tell_since(time.monotonic()))
+    finally:  # what was found out before something broke is worth keeping
+        _keep(results, asked)
+    return 0 if all(claim.holds for claim in claims(results)) else 1
+
+
+def _keep(results: Results, asked: argparse.Namespace) -> None:
     text = report(results)
     print(text)
     if asked.markdown:
         asked.markdown.write_text(text)
     if asked.json:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
-    return 0 if all(claim.holds for claim in claims(results)) else 1
 
 
 def measure(plan: Plan, results: Results, asked: argparse.Namespace, tell: scenarios.Tell) -> None:

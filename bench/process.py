@@ -19,11 +19,14 @@ _PATIENCE = 30
 class ServerProcess:
     """`python -m bench.server` on the data folder; speaks JSON lines over its pipes."""
 
-    def __init__(self, data: Path, *, cores: set[int], deliver: bool = False) -> None:
+    def __init__(
+        self, data: Path, *, cores: set[int], deliver: bool = False, profile: bool = False
+    ) -> None:
         options = ["--data", str(data), "--cores", ",".join(map(str, sorted(cores)))]
+        options += ["--deliver"] * deliver + ["--profile"] * profile
         self._cores = cores
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.server", *options, *(["--deliver"] if deliver else [])],
+            [sys.executable, "-m", "bench.server", *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

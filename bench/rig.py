@@ -105,9 +105,9 @@ class Rig:
 
 
 @contextmanager
-def rigged(plan: Plan, *, deliver: bool = False) -> Iterator[Rig]:
+def rigged(plan: Plan, *, deliver: bool = False, profile: bool = False) -> Iterator[Rig]:
     """One server on an empty store."""
-    with new_data(plan) as data, rig_on(plan, data, deliver=deliver) as rig:
+    with new_data(plan) as data, rig_on(plan, data, deliver=deliver, profile=profile) as rig:
         rig.warm_up()
         yield rig
 
@@ -120,10 +120,12 @@ def new_data(plan: Plan) -> Iterator[Path]:
 
 
 @contextmanager
-def rig_on(plan: Plan, data: Path, *, deliver: bool = False) -> Iterator[Rig]:
+def rig_on(
+    plan: Plan, data: Path, *, deliver: bool = False, profile: bool = False
+) -> Iterator[Rig]:
     """One server on what is in `data`."""
     token = inside.inside(data, inside.bearer_token)
-    with ServerProcess(data, cores={plan.server_core}, deliver=deliver) as server:
+    with ServerProcess(data, cores={plan.server_core}, deliver=deliver, profile=profile) as server:
         yield Rig(plan, data, server, Traffic(token, mailboxes=plan.mailboxes))
 
 

@@ -225,7 +225,7 @@ def _even_round(client: Client, traffic: Traffic, seconds: float) -> list[Answer
 
 def profile(plan: Plan, tell: Tell, *, kinds: set[str], deliver: bool) -> dict[str, list[Place]]:
     """Where the server's CPU time goes, for the constant route and each kind."""
-    with rigged(plan, deliver=deliver) as rig:
+    with rigged(plan, deliver=deliver, profile=True) as rig:
         return {kind: _profiled(rig, kind, tell) for kind in ("constant", *sorted(kinds))}
 
 

@@ -44,8 +44,10 @@ def seed(data: Path, many: int, *, now: datetime, ttl: timedelta) -> None:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA cache_size = -2000000")
         _take_sample(connection)
+        connection.execute("BEGIN")
         for step in range(sample, many, sample):
             _repeat(connection, step, most=many - step)
+        connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -56,7 +58,6 @@ def _take_sample(connection: sqlite3.Connection) -> None:
 
 
 def _repeat(connection: sqlite3.Connection, step: int, *, most: int) -> None:
-    connection.execute("BEGIN")
     for table, fresh in _FRESH.items():
         names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
         values = ", ".join(fresh.get(name, name) for name in names)
@@ -65,4 +66,3 @@ def _repeat(connection: sqlite3.Connection, step: int, *, most: int) -> None:
             f"SELECT {values} FROM sample_of_{table} LIMIT :most",
             {"step": step, "most": most * _ROWS_OF.get(table, 1)},
         )
-    connection.execute("COMMIT")

@@ -76,10 +76,10 @@ class Counted:
 class Commands:
     """What the measurement asks of a server beside its load."""
 
-    def __init__(self, service: Service, *, delivers: bool) -> None:
+    def __init__(self, service: Service, *, delivers: bool, sampler: Sampler | None) -> None:
         self._service = service
         self._delivers = delivers
-        self._sampler = Sampler()
+        self._sampler = sampler
 
     async def obey(self, command: str) -> object:
         commands: dict[str, Callable[[], Awaitable[object]]] = {
@@ -105,9 +105,11 @@ class Commands:
         return {"rows": counted.rows, "seconds": time.perf_counter() - started_at}
 
     async def sample(self) -> None:
+        assert self._sampler
         self._sampler.start()
 
     async def end_sampling(self) -> list[Place]:
+        assert self._sampler
         return self._sampler.stop()
 
     async def _is_under_way(self) -> bool:
@@ -118,10 +120,11 @@ class Commands:
 async def serve(options: argparse.Namespace, answers: BinaryIO) -> None:
     """Answer requests and commands until stdin ends."""
     listening = listen("127.0.0.1", 0)
+    sampler = Sampler() if options.profile else None
     async with bootstrap(settings(options.data), deliver=options.deliver) as service:
         server = answering._server(application(service), None)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        commands = Commands(service, delivers=options.deliver)
+        commands = Commands(service, delivers=options.deliver, sampler=sampler)
         _tell(answers, {"port": listening.getsockname()[1]})
         async for command in _lines_of_stdin():
             _tell(answers, await commands.obey(command))
@@ -158,6 +161,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cores", type=lambda text: {int(word) for word in text.split(",")})
     parser.add_argument("--deliver", action="store_true")
+    parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     os.sched_setaffinity(0, options.cores)
     answering.run(settings(options.data), serve(options, _answers_apart_from_logs()))

@@ -6,6 +6,7 @@ import os
 import secrets
 from base64 import b64decode, b64encode
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -17,7 +18,7 @@ _KINDS = ("code", "seal", "journal")
 
 
 class _Key(msgspec.Struct, frozen=True):
-    id: int
+    id: Annotated[int, msgspec.Meta(ge=1, le=65535)]
     secret: str
 
 
@@ -49,14 +50,12 @@ def load_or_make(path: Path) -> KeyRing:
 
 
 def _ring(file: _File) -> KeyRing:
-    kinds = {
-        kind: {key.id: b64decode(key.secret) for key in getattr(file, kind)} for kind in _KINDS
-    }
+    kinds = {kind: {key.id: _bytes(key.secret) for key in getattr(file, kind)} for kind in _KINDS}
     return KeyRing(
         code=kinds["code"],
         seal=kinds["seal"],
         journal=kinds["journal"],
-        index=b64decode(file.index),
+        index=_bytes(file.index),
         active=file.active,
     )
 
@@ -82,6 +81,14 @@ def _make(path: Path) -> None:
         return  # another process was first; its ring is the ring
     finally:
         draft.unlink()
+
+
+def _bytes(secret: str) -> bytes:
+    """A key cut short would still make digests, so its length is asked for."""
+    plain = b64decode(secret)
+    if len(plain) != _SIZE:
+        raise ValueError
+    return plain
 
 
 def _secret() -> str:

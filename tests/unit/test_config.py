@@ -139,7 +139,7 @@ def test_a_limit_reads_as_it_is_written(text, limit):
 )
 def test_what_is_no_limit_is_refused(text):
     """A limit that was mistyped never becomes no limit."""
-    with pytest.raises(ValueError, match=r"limit|window|zone"):
+    with pytest.raises(ValueError, match=r"limit|window|zone|write"):
         config.parse_limit(text)
 
 

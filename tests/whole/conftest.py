@@ -35,9 +35,10 @@ def environment(**more):
 class House:
     """A data folder, the commands run on it, and the server that runs on it now."""
 
+    process: subprocess.Popen
+
     def __init__(self, folder):
         self.folder = folder
-        self.process = None
 
     def run(self, *words, check=True, **environ):
         """Run a command on this folder."""

@@ -27,7 +27,11 @@ def test_what_it_prints_to_try_works_as_printed(house):
     with house.serving():
         line = house.said().rpartition("Try it in another shell:\n")[2].strip()
         tried = subprocess.run(
-            line, shell=True, env=environment(), capture_output=True, text=True, timeout=DEADLINE_S
+            ["bash", "-c", line],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
         )
         assert tried.returncode == 0, tried.stderr
         assert "export WATCHWORD_KEY=" in tried.stdout
@@ -135,13 +139,13 @@ def test_a_worker_delivers_alone(house):
         text=True,
     )
     try:
+        assert worker.stdout
         assert worker.stdout.readline().startswith("Delivering")
         worker.terminate()
         assert worker.wait(DEADLINE_S) == 0
     finally:
         worker.kill()
-        worker.wait()
-        worker.stdout.close()
+        worker.communicate()
 
 
 def test_a_request_that_never_ends_its_head_is_cut_off(house):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -14,14 +14,13 @@ from watchword.cli.refusal import Refused
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Service
-    from watchword.ports import Received
 
 
 def inbox(
     what: Annotated[Literal["list", "last"], Parameter(help="All messages, or the last.")] = "list",
     /,
     *,
-    to: Annotated[str | None, Parameter(help="Only this address, as any dialect spells it.")] = None,
+    to: Annotated[str | None, Parameter(help="Only this address, however spelled.")] = None,
     code: Annotated[bool, Parameter(help="Print codes alone.")] = False,
     json: AsJson = False,
     where: Where = HERE,
@@ -36,7 +35,7 @@ def inbox(
     return 0
 
 
-async def _received(service: Service, to: str | None) -> Sequence[Received]:
+async def _received(service: Service, to: str | None) -> Sequence[Any]:
     from watchword.service.read_inbox import read_inbox
 
     if service.inbox is None:
@@ -47,7 +46,7 @@ async def _received(service: Service, to: str | None) -> Sequence[Received]:
     return await read_inbox(service.inbox, to)
 
 
-def _show(received: Sequence[Received], what: str, *, code: bool, as_json: bool) -> None:
+def _show(received: Sequence[Any], what: str, *, code: bool, as_json: bool) -> None:
     if code:
         print("".join(f"{one.code}\n" for one in received), end="")
     elif as_json:

@@ -82,8 +82,6 @@ class App(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return base
 
     def test_number(self, person: bytes, now: datetime) -> TestNumber | None:
-        if not self.test_numbers:
-            return None
         index = person.hex()
         return next(
             (t for t in self.test_numbers if t.destination == index and t.ends_at > now), None

@@ -7,7 +7,7 @@ expiry and never grants another attempt.
 
 from __future__ import annotations
 
-import secrets
+import os
 from datetime import datetime
 from enum import StrEnum
 from hmac import compare_digest
@@ -18,9 +18,8 @@ from watchword.domain.policy import Resend
 from watchword.domain.purpose import Purpose
 
 MOST_DRAWS = 3
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_TAG_BITS = 12
-_RANDOM_BITS = 118
+_TAG_DIGITS = 3
+_DRAWN_BYTES = 13
 
 
 class State(StrEnum):
@@ -151,11 +150,9 @@ def judge(challenge: Challenge, given: Given, now: datetime) -> Verdict:
 
 
 def new_id(routing: bytes) -> str:
-    """26 characters: 12 bits of the destination's keyed digest, then 118 random bits.
+    """26 hexadecimal digits: 12 bits of the destination's keyed digest, then 92 random bits.
 
     The tag lets any store find a challenge, its destination's counters and its deliveries in one
     place.
     """
-    tag = int.from_bytes(routing[:2], "big") >> (16 - _TAG_BITS)
-    number = (tag << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+    return routing.hex()[:_TAG_DIGITS] + os.urandom(_DRAWN_BYTES).hex()[_TAG_DIGITS:]

@@ -31,7 +31,8 @@ class Failures(msgspec.Struct, frozen=True):
     streak: int = 0
 
     def wait(self, amount: int, budget: Budget, now: datetime) -> timedelta | None:
-        """How long until a check is heard again; None when it is heard now."""
+        """How long until a check is heard again; None when it is heard now. A clock that stepped
+        back neither frees nor takes anything: what counts is the latest instant seen."""
         if not self.instants:
             return None
         last = self.instants[-1]
@@ -43,7 +44,7 @@ class Failures(msgspec.Struct, frozen=True):
         if len(self.instants) < amount:
             return None
         frees_at = self.instants[-amount] + budget.window
-        return frees_at - now if frees_at > now else None
+        return frees_at - now if frees_at > max(now, last) else None
 
     def and_one(self, amount: int, now: datetime) -> Failures:
         """After another wrong code. Time never runs backwards."""

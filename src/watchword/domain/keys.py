@@ -6,15 +6,17 @@ breaks nothing. The index key is never rotated: counters and look-ups hang on it
 
 from __future__ import annotations
 
-import hmac
 import os
 from collections.abc import Mapping
+from hashlib import blake2b
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from watchword.errors import KeyUnknown
 
+_framed = msgspec.msgpack.Encoder().encode
 _NONCE = 12
 _ID = 2
 
@@ -44,7 +46,7 @@ class KeyRing:
 
     def digest(self, challenge_id: str, code: str) -> bytes:
         """The digest under which a new code is kept; the challenge id is its salt."""
-        return _mac(self._code[0], b"code", challenge_id.encode(), _text(code))
+        return _mac(self._code[0], ("code", challenge_id, _text(code)), 32)
 
     def digests(self, app_id: str, challenge_id: str, code: str) -> tuple[bytes, ...]:
         """What a given code may match: a draw of this challenge, or a test number of this app."""
@@ -53,18 +55,18 @@ class KeyRing:
             digest
             for key in self._code
             for digest in (
-                _mac(key, b"code", challenge_id.encode(), text),
-                _mac(key, b"test", app_id.encode(), text),
+                _mac(key, ("code", challenge_id, text), 32),
+                _mac(key, ("test", app_id, text), 32),
             )
         )
 
     def test_digest(self, app_id: str, code: str) -> bytes:
         """The digest of a test number's fixed code."""
-        return _mac(self._code[0], b"test", app_id.encode(), _text(code))
+        return _mac(self._code[0], ("test", app_id, _text(code)), 32)
 
     def index(self, *parts: str | bytes) -> bytes:
         """16 bytes that stand for these parts in look-ups and counters."""
-        return _mac(self._index, *(p.encode() if isinstance(p, str) else p for p in parts))[:16]
+        return _mac(self._index, parts, 16)
 
     def seal(self, plain: bytes, bound_to: bytes) -> bytes:
         """AES-GCM under the active seal key: key id, nonce, ciphertext."""
@@ -83,10 +85,9 @@ class KeyRing:
             raise KeyUnknown("What was sealed does not open with this key ring.") from None
 
 
-def _mac(key: bytes, *parts: bytes) -> bytes:
-    """HMAC-SHA256 over length-prefixed parts, so that no two lists of parts read alike."""
-    framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-    return hmac.digest(key, framed, "sha256")
+def _mac(key: bytes, parts: tuple[str | bytes, ...], size: int) -> bytes:
+    """Keyed BLAKE2b (RFC 7693) over framed parts, so that no two lists of parts read alike."""
+    return blake2b(_framed(parts), key=key, digest_size=size).digest()
 
 
 def _text(code: str) -> bytes:

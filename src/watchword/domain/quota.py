@@ -43,8 +43,9 @@ class Quota(msgspec.Struct, frozen=True):
     zone: str = "UTC"
 
     @property
-    def is_calendar(self) -> bool:
-        return self.span is not None
+    def calendar(self) -> str:
+        """The name of its calendar window, "" where it trails."""
+        return f"{self.span} {self.zone}" if self.span else ""
 
 
 class Demand(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 
@@ -21,7 +22,6 @@ from watchword.errors import (
     ProviderRefused,
     ProviderUnavailable,
     StoreUnavailable,
-    WatchwordError,
 )
 from watchword.ports import Clock, Provider, Texts
 from watchword.service.house import House
@@ -33,6 +33,7 @@ GRACE = timedelta(seconds=5)
 _LOOK_EVERY_S = 0.1
 _REST_S = 0.25
 
+T = TypeVar("T")
 Watcher = Callable[[Leased, Handover], None]
 
 
@@ -96,7 +97,9 @@ class Lane:
             repeats=self._provider.repeats_harmlessly,
         )
         if leased:
-            going = await store.begin_sending(leased, self._clock(), ttl=self._lease)
+            going = await self._patiently(
+                lambda: store.begin_sending(leased, self._clock(), ttl=self._lease)
+            )
             self._free -= len(going)
             for one in going:
                 task = asyncio.create_task(self._hand_over(one))
@@ -114,18 +117,19 @@ class Lane:
         """Take it to the provider, and say how that ended."""
         try:
             message = self._message(leased)
-        except WatchwordError as error:
+        except Exception as error:  # whatever is wrong with this one, the others are not to wait
             return _ended(leased, DeliveryState.FAILED, reason=type(error).__name__)
         try:
             async with asyncio.timeout(self._provider.timeout.total_seconds()):
                 receipt = await self._provider.send(message)
         except ProviderRefused as refusal:
-            return _ended(leased, DeliveryState.FAILED, reason=str(refusal))
+            return _ended(leased, DeliveryState.FAILED, reason=_reason(refusal, message))
         except ProviderUnavailable as trouble:
             again_at = self._clock() + back_off(leased.tries + 1)
-            return _ended(leased, DeliveryState.QUEUED, reason=str(trouble), not_before=again_at)
+            reason = _reason(trouble, message)
+            return _ended(leased, DeliveryState.QUEUED, reason=reason, not_before=again_at)
         except (DeliveryFailed, TimeoutError) as doubt:
-            return self._in_doubt(leased, str(doubt) or "timed out")
+            return self._in_doubt(leased, _reason(doubt, message) or "timed out")
         except Exception as defect:
             return self._in_doubt(leased, type(defect).__name__)
         return _ended(leased, receipt.state, reference=receipt.reference)
@@ -179,13 +183,21 @@ class Lane:
                 watcher(leased, handover)
         return True
 
-    async def _patiently(self, step: Callable[[], Awaitable[bool]]) -> bool:
+    async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
         """Repeat a step until the store answers."""
         while True:
             try:
                 return await step()
             except StoreUnavailable:
                 await asyncio.sleep(_REST_S)
+
+
+def _reason(error: Exception, message: Message) -> str:
+    """What the provider says, unless it repeats what we told it in confidence."""
+    said = str(error)
+    if message.code in said or message.to.removeprefix("+") in said:
+        return type(error).__name__
+    return said
 
 
 def _ended(

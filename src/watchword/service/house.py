@@ -54,9 +54,8 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
             return b""
         return self.keys.index("network", client.network)
 
-    def counter(self, quota: Quota, value: str, app: App) -> bytes:
-        """The keyed digest of what a quota is counted for. Trailing quotas of one value share
-        theirs, calendar ones have each their own."""
-        owner = "" if quota.scope is Scope.EVERYTHING else app.id
-        window = f"{quota.span}/{quota.zone}" if quota.is_calendar else ""
-        return self.keys.index("quota", quota.scope.value, owner, value, window)
+    def counter(self, scope: Scope, window: str, value: str, app: App) -> bytes:
+        """The keyed digest of what is counted: the trailing quotas of a scope share one counter
+        (`window` ""), those of a calendar window another."""
+        owner = "" if scope is Scope.EVERYTHING else app.id
+        return self.keys.index("quota", scope.value, owner, value, window)

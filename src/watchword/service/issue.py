@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from watchword.domain import code
-from watchword.domain.app import App
+from watchword.domain.app import App, TestNumber
 from watchword.domain.challenge import Challenge, Draw, new_id
 from watchword.domain.destination import Destination
 from watchword.domain.policy import Resend
@@ -86,7 +86,7 @@ class _Draft:
         self._length = send.code_length or self._policy.length
         self._destination = house.guesses(send.app.id, send.destination)
         self._slot = slot(send.app.id, send.purpose, send.destination, send.subject, house)
-        self._test = send.app.test_number(house.person(send.app.id, send.destination), now)
+        self._test = _test_number(send, house, now)
         self._demands = () if self._test else _demands(send, house, now)
         self._recipient = self._sealed_recipient()
 
@@ -155,6 +155,12 @@ class _Draft:
         return self._house.keys.seal(msgspec.msgpack.encode(recipient), self._slot)
 
 
+def _test_number(send: Send, house: House, now: datetime) -> TestNumber | None:
+    if not send.app.test_numbers:
+        return None
+    return send.app.test_number(house.person(send.app.id, send.destination), now)
+
+
 def slot(
     app_id: str, purpose: Purpose, destination: Destination, subject: bytes, house: House
 ) -> bytes:
@@ -165,11 +171,15 @@ def slot(
 def _demands(send: Send, house: House, now: datetime) -> tuple[Demand, ...]:
     """One unit of every quota whose scope has a value here."""
     values = _values(send, house)
-    return tuple(
-        demand(quota, house.counter(quota, value, send.app), now)
-        for quota in house.quotas
-        if (value := values[quota.scope])
-    )
+    counters: dict[tuple[Scope, str], bytes] = {}
+    demands = []
+    for quota in house.quotas:
+        value, key = values[quota.scope], (quota.scope, quota.calendar)
+        if value and key not in counters:
+            counters[key] = house.counter(*key, value, send.app)
+        if value:
+            demands.append(demand(quota, counters[key], now))
+    return tuple(demands)
 
 
 def _values(send: Send, house: House) -> dict[Scope, str]:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from watchword.domain.challenge import Challenge, Draw, State, Verdict, extended, judge
+from watchword.domain.policy import Resend
 from watchword.errors import (
     ChallengeClosed,
     ChallengeNotFound,
@@ -108,18 +109,17 @@ def close(
 
 def apply(cursor: sqlite3.Cursor, writes: Sequence[Write], now: datetime) -> None:
     """Conditional record writes, all or none. Raises RecordConflict for the first misfit."""
+    at = micros(now)
     for write in writes:
         expires_at = maybe_micros(write.expires_at)
         if write.body is None:
-            cursor.execute(SQL["delete_record"], (write.kind, write.key, write.version))
+            cursor.execute(SQL["delete_record"], (write.kind, write.key, write.version, at))
         elif write.version == 0:
-            cursor.execute(
-                SQL["add_record"], (write.kind, write.key, write.body, expires_at, micros(now))
-            )
+            cursor.execute(SQL["add_record"], (write.kind, write.key, write.body, expires_at, at))
         else:
             cursor.execute(
                 SQL["change_record"],
-                (write.body, expires_at, write.kind, write.key, write.version),
+                (write.body, expires_at, write.kind, write.key, write.version, at),
             )
         if cursor.rowcount != 1:
             raise RecordConflict(write.kind, write.key)
@@ -148,7 +148,7 @@ def _ended(challenge: Challenge, now: datetime) -> State:
 
 
 def _refuse_if_too_soon(standing: Challenge, order: Order, now: datetime) -> None:
-    if now < standing.resend_at:
+    if order.resend_interval and now < standing.resend_at:
         raise ResendTooSoon(
             scope="resend",
             retry_in=standing.resend_at - now,
@@ -204,6 +204,8 @@ def _extend(
     draws = standing.draws
     if not repeated:
         draws = extended(draws, asked.draws[-1], order.resend, now)
+        if order.resend is Resend.NEWEST:
+            cursor.execute(SQL["drop_queued"], (micros(now), row))
     challenge = msgspec.structs.replace(
         standing,
         channel=asked.channel,

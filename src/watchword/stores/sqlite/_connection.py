@@ -16,7 +16,7 @@ from watchword.errors import StoreUnavailable
 T = TypeVar("T")
 
 PATIENCE_S = 2.0
-_NAP_S = 0.001
+NAP_S = 0.001
 _CACHE_KIB = 16 * 1024
 _CHECKPOINT_PAGES = 4000
 
@@ -50,11 +50,17 @@ def patiently(step: Callable[[], T]) -> T:
         except sqlite3.OperationalError as error:
             if not is_busy(error) or time.monotonic() > deadline:
                 raise StoreUnavailable from error
-        time.sleep(random.random() * _NAP_S)  # noqa: S311 (jitter, not a secret)
+        time.sleep(random.random() * NAP_S)  # noqa: S311 (jitter, not a secret)
 
 
 def is_busy(error: sqlite3.Error) -> bool:
     return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def touch(cursor: sqlite3.Cursor) -> None:
+    """The smallest change that a COMMIT has to put on the disk."""
+    (version,) = cursor.execute("PRAGMA user_version").fetchone()
+    cursor.execute(f"PRAGMA user_version = {version}")
 
 
 def prepare(path: Path) -> None:

@@ -22,24 +22,22 @@ def spend(cursor: sqlite3.Cursor, demands: Sequence[Demand], now: datetime) -> N
     for demand in demands:
         counters.setdefault(demand.counter, []).append(demand)
     windows = [
-        _Tally(cursor, counter, wanted[0], at)
-        if wanted[0].quota.is_calendar
-        else _Trail(cursor, counter, wanted, at)
+        (_Tally if wanted[0].quota.span else _Trail)(cursor, counter, wanted, at)
         for counter, wanted in counters.items()
     ]
     waits = [wait for window in windows for wait in window.waits()]
     if waits:
-        _refuse(*max(waits, key=lambda wait: wait[0]))
+        raise _exceeded(*max(waits, key=lambda wait: wait[0]))
     for window in windows:
         window.spend()
 
 
-def _refuse(wait: int, demand: Demand) -> None:
+def _exceeded(wait: int, demand: Demand) -> QuotaExceeded:
     quota = demand.quota
     window = quota.window
     if demand.opens_at and demand.closes_at:
         window = demand.closes_at - demand.opens_at
-    raise QuotaExceeded(
+    return QuotaExceeded(
         scope=quota.scope.value,
         retry_in=timedelta(microseconds=wait),
         amount=quota.amount,
@@ -55,59 +53,81 @@ class _Trail:
         self, cursor: sqlite3.Cursor, counter: bytes, demands: list[Demand], at: int
     ) -> None:
         self._cursor, self._counter, self._demands = cursor, counter, demands
-        row = cursor.execute(SQL["newest_page"], (counter,)).fetchone()
-        self._page: int = row[0] if row else 0
-        self._instants: bytes = row[1] if row else b""
-        newest = unpacked(self._instants)
-        self._seen = self._page * _PAGE + len(newest)
-        self._newest = newest
-        self._at = max(at, newest[-1]) if newest else at
+        self._longest = max(span(demand.quota.window) for demand in demands)
+        self._at = self._asked_at = at
+        first = (counter, packed((at,)), at + self._longest)
+        self._is_new = cursor.execute(SQL["first_spent"], first).rowcount == 1
+        if not self._is_new:
+            self._read()
+
+    def _read(self) -> None:
+        row = self._cursor.execute(SQL["newest_page"], (self._counter,)).fetchone()
+        self._before: int = row[0]
+        self._instants: bytes = row[1]
+        self._newest = unpacked(self._instants)
+        self._at = max(self._at, self._newest[-1])
 
     def waits(self) -> list[tuple[int, Demand]]:
-        found = []
+        found: list[tuple[int, Demand]] = []
+        if self._is_new:
+            return found
         for demand in self._demands:
             taken_at = self._nth_last(demand.quota.amount)
-            if taken_at is not None and taken_at + span(demand.quota.window) > self._at:
-                found.append((taken_at + span(demand.quota.window) - self._at, demand))
+            if taken_at is None:
+                continue
+            frees_at = taken_at + span(demand.quota.window)
+            if frees_at > self._at:
+                found.append((frees_at - self._asked_at, demand))
         return found
 
     def _nth_last(self, n: int) -> int | None:
-        number = self._seen - n
+        number = self._before + len(self._newest) - n
         if number < 0:
             return None
+        if number >= self._before:
+            return self._newest[number - self._before]
         page, slot = divmod(number, _PAGE)
-        if page == self._page:
-            return self._newest[slot]
         row = self._cursor.execute(SQL["page"], (self._counter, page)).fetchone()
-        return unpacked(row[0])[slot] if row else None
+        return None if row is None else unpacked(row[0])[slot]
 
     def spend(self) -> None:
-        page, instants = self._page, self._instants + packed((self._at,))
+        if self._is_new:
+            return
         if len(self._newest) == _PAGE:
-            page, instants = page + 1, packed((self._at,))
-            largest = max(demand.quota.amount for demand in self._demands)
-            needed = max(0, self._seen + 1 - largest) // _PAGE
-            self._cursor.execute(SQL["drop_pages"], (self._counter, needed))
-        idle_at = self._at + max(span(demand.quota.window) for demand in self._demands)
-        self._cursor.execute(SQL["put_page"], (self._counter, page, instants, idle_at))
+            self._turn_page()
+        instants = self._instants + packed((self._at,))
+        self._cursor.execute(
+            SQL["put_newest"], (self._before, instants, self._at + self._longest, self._counter)
+        )
+
+    def _turn_page(self) -> None:
+        """File the newest page, and drop those that no quota can ask for any more."""
+        idle_at = self._newest[-1] + self._longest
+        page = self._before // _PAGE
+        self._cursor.execute(SQL["file_page"], (self._counter, page, self._instants, idle_at))
+        self._before, self._instants = self._before + _PAGE, b""
+        largest = max(demand.quota.amount for demand in self._demands)
+        needed = max(0, self._before + 1 - largest) // _PAGE
+        self._cursor.execute(SQL["drop_pages"], (self._counter, needed))
 
 
 class _Tally:
     """A calendar quota: how many in its window. A clock that steps back stays in the later one."""
 
-    def __init__(self, cursor: sqlite3.Cursor, counter: bytes, demand: Demand, at: int) -> None:
-        self._cursor, self._counter, self._demand, self._at = cursor, counter, demand, at
-        self._opens = maybe_micros(demand.opens_at) or 0
-        self._closes = maybe_micros(demand.closes_at) or 0
+    def __init__(
+        self, cursor: sqlite3.Cursor, counter: bytes, demands: list[Demand], at: int
+    ) -> None:
+        self._cursor, self._counter, self._demands, self._at = cursor, counter, demands, at
+        self._opens = maybe_micros(demands[0].opens_at) or 0
+        self._closes = maybe_micros(demands[0].closes_at) or 0
         self._amount = 0
         row = cursor.execute(SQL["tally"], (counter,)).fetchone()
         if row and row[0] >= self._opens:
             self._opens, self._closes, self._amount = row
 
     def waits(self) -> list[tuple[int, Demand]]:
-        if self._amount < self._demand.quota.amount:
-            return []
-        return [(self._closes - self._at, self._demand)]
+        wait = self._closes - self._at
+        return [(wait, one) for one in self._demands if self._amount >= one.quota.amount]
 
     def spend(self) -> None:
         self._cursor.execute(
@@ -122,13 +142,15 @@ class FailureBudget:
         self, cursor: sqlite3.Cursor, destination: bytes, network: bytes, budget: Budget
     ) -> None:
         self._cursor, self._destination, self._budget = cursor, destination, budget
-        rows = cursor.execute(SQL["failures"], (destination, network)).fetchall()
-        self._found = {
-            row[0]: Failures(tuple(map(instant, unpacked(row[1]))), row[2]) for row in rows
-        }
         self._amounts = {b"": budget.per_destination}
         if network:
             self._amounts[network] = budget.per_network
+        self._found: dict[bytes, Failures] = {}
+        for one in self._amounts:
+            row = cursor.execute(SQL["failures"], (destination, one)).fetchone()
+            if row is None:
+                break  # every failure counts for the destination, so none there is none at all
+            self._found[one] = Failures(tuple(map(instant, unpacked(row[0]))), row[1])
 
     def refuse_if_spent(self, now: datetime) -> None:
         """Raises FailureBudgetSpent for the longest wait."""

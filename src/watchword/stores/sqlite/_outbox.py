@@ -26,18 +26,23 @@ def lease(
     at, until = micros(now), micros(now + ttl)
     leased = []
     for row in cursor.execute(SQL["due_deliveries"], (channel, at, most)).fetchall():
-        state, expires_at = row[1], row[7]
-        if state == DeliveryState.SENDING and not repeats:
-            cursor.execute(SQL["settle_delivery"], (DeliveryState.UNKNOWN.value, at, row[0]))
-        elif expires_at <= at:
-            ended = (
-                DeliveryState.UNKNOWN if state == DeliveryState.SENDING else DeliveryState.EXPIRED
-            )
-            cursor.execute(SQL["settle_delivery"], (ended.value, at, row[0]))
+        if end := _past_help(row, at, repeats=repeats):
+            cursor.execute(SQL["settle_delivery"], (end.value, at, row[0]))
         else:
             cursor.execute(SQL["lease_delivery"], (until, row[0]))
             leased.append(_leased(row, channel))
     return leased
+
+
+def _past_help(row: tuple[Any, ...], at: int, *, repeats: bool) -> DeliveryState | None:
+    """How a due delivery ends instead of being handed over. What was being sent may have arrived;
+    what was to be tried again ends with its code, or with its challenge."""
+    has_expired, is_open = row[7] <= at, row[12] == State.PENDING
+    if row[1] == DeliveryState.SENDING:
+        return None if repeats and is_open and not has_expired else DeliveryState.UNKNOWN
+    if has_expired:
+        return DeliveryState.EXPIRED
+    return None if is_open else DeliveryState.CANCELLED
 
 
 def _leased(row: tuple[Any, ...], channel: str) -> Leased:
@@ -81,6 +86,8 @@ def record_handovers(
         if one.state is DeliveryState.QUEUED:
             due_at = maybe_micros(one.not_before) or at
             cursor.execute(SQL["queue_again"], (provider, one.reason, due_at, one.id, one.token))
+            if cursor.rowcount == 0:
+                cursor.execute(SQL["settle_in_vain"], (at, one.id, one.token))
             continue
         cursor.execute(
             SQL["record_handover"],

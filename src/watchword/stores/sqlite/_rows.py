@@ -20,7 +20,7 @@ _draws = msgspec.msgpack.Decoder(tuple[Draw, ...]).decode
 
 
 def micros(at: datetime) -> int:
-    return round(at.timestamp() * 1_000_000)
+    return int(at.timestamp() * 1_000_000 + 0.5)
 
 
 def span(duration: timedelta) -> int:

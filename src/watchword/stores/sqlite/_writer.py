@@ -1,115 +1,185 @@
 """The one writer of a process: many waiting acts, one transaction, one COMMIT.
 
-Each act runs in a savepoint of its own, so a refusal undoes that act alone. An answer goes out only
-after the COMMIT that carries it; when the COMMIT fails nothing was done and every waiting caller is
-told to try again.
+Acts run on the event loop, for handing each of their statements from thread to thread would cost
+more than the statements; only what waits for the disk runs on the writer's own thread. Each act
+has a savepoint, so a refusal undoes that act alone. An answer goes out only after the COMMIT that
+carries it; when the COMMIT fails nothing was done and every waiting caller is told to try again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from watchword.errors import StoreUnavailable, WatchwordError
-from watchword.stores.sqlite._connection import connect, patiently
+from watchword.stores.sqlite._connection import NAP_S, PATIENCE_S, connect, is_busy, touch
 
 T = TypeVar("T")
 Act = Callable[[sqlite3.Cursor], T]
 
-MOST_IN_ONE_COMMIT = 256
+MOST_IN_ONE_COMMIT = 128
 MOST_WAITING = 10_000
 
 
 class _Waiting:
-    """An act, and the future that its caller awaits."""
+    """An act, the future that its caller awaits, and what became of it."""
 
-    __slots__ = ("act", "error", "future", "loop", "result")
+    __slots__ = ("act", "error", "future", "result")
 
-    def __init__(self, act: Act[Any]) -> None:
-        self.act = act
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
+    def __init__(self, act: Act[Any], future: asyncio.Future[Any]) -> None:
+        self.act, self.future = act, future
         self.result: Any = None
         self.error: BaseException | None = None
 
+    def answer(self) -> None:
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
 
 class Writer:
-    """Owns the writing connection, on a thread of its own."""
+    """Owns the writing connection. Lives on the event loop that it was made on."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._loop = asyncio.get_running_loop()
         self._connection: sqlite3.Connection | None = None
+        self._waiting: list[_Waiting] = []
+        self._taking_turns = False
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
         self._thread.start()
 
     async def run(self, act: Act[T]) -> T:
         """Do one act. Raises what the act raises, and StoreUnavailable when it was not done."""
-        if self._closed or self._queue.qsize() >= MOST_WAITING:
+        if self._closed or len(self._waiting) >= MOST_WAITING:
             raise StoreUnavailable
-        waiting = _Waiting(act)
-        self._queue.put(waiting)
-        result: T = await waiting.future
-        return result
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._waiting.append(_Waiting(act, future))
+        if not self._taking_turns:
+            self._taking_turns = True
+            self._idle.clear()
+            self._loop.call_soon(self._turn, None)
+        return await future
 
     async def close(self) -> None:
         """Finish what is waiting, then stop."""
         self._closed = True
-        self._queue.put(None)
+        await self._idle.wait()
+        self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    def _run(self) -> None:
-        going_on = True
-        while going_on:
-            batch, going_on = self._next_batch()
-            if batch:
-                self._commit(batch)
-                _answer(batch)
-        self._reopen_later()
+    def _turn(self, deadline: float | None) -> None:
+        """Take the lock, run what is waiting, and have it committed.
 
-    def _next_batch(self) -> tuple[list[_Waiting], bool]:
-        batch: list[_Waiting] = []
-        item = self._queue.get()
+        While another process holds the lock, come back after a jittered nap under 1 ms, and give
+        up at the deadline.
+        """
+        if self._connection is None:
+            self._jobs.put(self._connect)
+            return
+        cursor = self._connection.cursor()
         try:
-            while item is not None:
-                batch.append(item)
-                if len(batch) >= MOST_IN_ONE_COMMIT:
-                    return batch, True
-                item = self._queue.get_nowait()
-        except Empty:
-            return batch, True
-        return batch, False
-
-    def _commit(self, batch: list[_Waiting]) -> None:
+            cursor.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as trouble:
+            self._wait_or_give_up(trouble, deadline)
+            return
+        batch = self._waiting[:MOST_IN_ONE_COMMIT]
+        del self._waiting[:MOST_IN_ONE_COMMIT]
         try:
-            cursor = self._begin()
             for waiting in batch:
                 _try(cursor, waiting)
-            cursor.execute("COMMIT")
-        except (sqlite3.Error, StoreUnavailable) as trouble:
-            self._reopen_later()
-            for waiting in batch:
-                waiting.error = StoreUnavailable()
-                waiting.error.__cause__ = trouble
+        except sqlite3.Error as trouble:
+            self._fail(batch, trouble)
+        else:
+            self._jobs.put(lambda: self._commit(cursor, batch))
 
-    def _begin(self) -> sqlite3.Cursor:
-        if self._connection is None:
-            self._connection = connect(self._path)
-        cursor = self._connection.cursor()
-        patiently(lambda: cursor.execute("BEGIN IMMEDIATE"))
-        return cursor
+    def _wait_or_give_up(self, trouble: sqlite3.Error, deadline: float | None) -> None:
+        now = time.monotonic()
+        deadline = deadline or now + PATIENCE_S
+        if is_busy(trouble) and now < deadline:
+            nap = random.random() * NAP_S  # noqa: S311 (jitter, not a secret)
+            self._loop.call_later(nap, self._turn, deadline)
+            return
+        self._fail_all(trouble)
 
-    def _reopen_later(self) -> None:
-        """A connection that failed at COMMIT is not trusted again: closing it rolls back."""
+    def _fail_all(self, trouble: Exception) -> None:
+        batch, self._waiting = self._waiting, []
+        self._fail(batch, trouble)
+
+    def _fail(self, batch: list[_Waiting], trouble: Exception) -> None:
+        """Nothing of the batch was done. Its connection is not trusted again: closing it rolls
+        back."""
+        self._drop()
+        for waiting in batch:
+            waiting.error = StoreUnavailable()
+            waiting.error.__cause__ = trouble
+        self._answer(batch)
+
+    def _answer(self, batch: list[_Waiting]) -> None:
+        for waiting in batch:
+            waiting.answer()
+        if self._waiting:
+            self._loop.call_soon(self._turn, None)
+        else:
+            self._taking_turns = False
+            self._idle.set()
+
+    def _drop(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    # On the writer's thread, while the loop leaves the connection alone:
+
+    def _work(self) -> None:
+        while job := self._jobs.get():
+            job()
+        self._drop()
+
+    def _connect(self) -> None:
+        try:
+            self._connection = connect(self._path)
+        except (sqlite3.Error, StoreUnavailable) as trouble:
+            self._tell(self._fail_all, trouble)
+        else:
+            self._tell(self._turn, None)
+
+    def _commit(self, cursor: sqlite3.Cursor, batch: list[_Waiting]) -> None:
+        try:
+            cursor.execute("COMMIT")
+        except sqlite3.Error as trouble:
+            _disown(cursor)
+            self._tell(self._fail, batch, trouble)
+        else:
+            self._tell(self._answer, batch)
+
+    def _tell(self, what: Callable[..., None], *said: Any) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(what, *said)
+
+
+def _disown(cursor: sqlite3.Cursor) -> None:
+    """Take back what a failed COMMIT may have left whole in the log, where it only failed to reach
+    the disk: after a crash it would be found there and believed. An idle commit goes over its
+    beginning, which does the work even if that commit fails in the same way."""
+    with suppress(sqlite3.Error):
+        cursor.connection.rollback()
+        touch(cursor)
 
 
 def _try(cursor: sqlite3.Cursor, waiting: _Waiting) -> None:
@@ -126,25 +196,3 @@ def _try(cursor: sqlite3.Cursor, waiting: _Waiting) -> None:
     if waiting.error is not None:
         cursor.execute("ROLLBACK TO act")
     cursor.execute("RELEASE act")
-
-
-def _answer(batch: list[_Waiting]) -> None:
-    """Hand the outcomes back, one call for each event loop."""
-    loops: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
-    for waiting in batch:
-        loops.setdefault(waiting.loop, []).append(waiting)
-    for loop, theirs in loops.items():
-        try:
-            loop.call_soon_threadsafe(_resolve, theirs)
-        except RuntimeError:
-            continue  # that loop has ended: nobody is waiting any more
-
-
-def _resolve(batch: list[_Waiting]) -> None:
-    for waiting in batch:
-        if waiting.future.done():
-            continue
-        if waiting.error is None:
-            waiting.future.set_result(waiting.result)
-        else:
-            waiting.future.set_exception(waiting.error)

@@ -11,8 +11,8 @@ ON CONFLICT DO UPDATE SET
     request = excluded.request, answer = excluded.answer, expires_at = excluded.expires_at;
 
 -- name: failures
--- The failures of a destination: all of them, and those from one network.
-SELECT network, instants, streak FROM failures WHERE destination = ? AND network IN (x'', ?);
+-- The failures of a destination from one network; from all of them with an empty one.
+SELECT instants, streak FROM failures WHERE destination = ? AND network = ?;
 
 -- name: put_failures
 INSERT INTO failures (destination, network, instants, streak, idle_at) VALUES (?, ?, ?, ?, ?)
@@ -51,22 +51,28 @@ UPDATE challenges SET attempts = attempts + 1 WHERE row = ?;
 UPDATE challenges SET state = ?, attempts = ?, draws = x'90', closed_at = ? WHERE row = ?;
 
 -- name: drop_queued
--- What was not yet begun for a closed challenge is not sent.
+-- What was not yet begun for a closed challenge, or with a code that a newer one killed, is not sent.
 UPDATE deliveries SET state = 'cancelled', code = x'', recipient = x'', due_at = NULL, settled_at = ?
 WHERE challenge = ? AND state IN ('queued', 'leased');
 
+-- name: first_spent
+-- Most counters have never been spent: one statement finds that out and spends them.
+INSERT OR IGNORE INTO spent (counter, page, before, instants, idle_at) VALUES (?, -1, 0, ?, ?);
+
 -- name: newest_page
-SELECT page, instants FROM spent WHERE counter = ? ORDER BY page DESC LIMIT 1;
+SELECT before, instants FROM spent WHERE counter = ? AND page = -1;
 
 -- name: page
 SELECT instants FROM spent WHERE counter = ? AND page = ?;
 
--- name: put_page
-INSERT INTO spent (counter, page, instants, idle_at) VALUES (?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET instants = excluded.instants, idle_at = excluded.idle_at;
+-- name: put_newest
+UPDATE spent SET before = ?, instants = ?, idle_at = ? WHERE counter = ? AND page = -1;
+
+-- name: file_page
+INSERT INTO spent (counter, page, before, instants, idle_at) VALUES (?, ?, 0, ?, ?);
 
 -- name: drop_pages
-DELETE FROM spent WHERE counter = ? AND page < ?;
+DELETE FROM spent WHERE counter = ? AND page >= 0 AND page < ?;
 
 -- name: tally
 SELECT opens_at, closes_at, amount FROM tallies WHERE counter = ?;
@@ -84,7 +90,7 @@ VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?);
 
 -- name: due_deliveries
 SELECT d.id, d.state, d.token, d.tries, d.minutes, d.recipient, d.code, d.expires_at,
-       c.app_id, c.id, c.slot, c.purpose
+       c.app_id, c.id, c.slot, c.purpose, c.state
 FROM deliveries d JOIN challenges c ON c.row = d.challenge
 WHERE d.channel = ? AND d.due_at <= ? ORDER BY d.due_at LIMIT ?;
 
@@ -112,7 +118,14 @@ WHERE id = ? AND token = ? AND state IN ('sending', 'unknown');
 
 -- name: queue_again
 UPDATE deliveries SET state = 'queued', provider = ?, reason = ?, due_at = min(?, expires_at)
-WHERE id = ? AND token = ? AND state = 'sending';
+WHERE id = ? AND token = ? AND state = 'sending'
+  AND EXISTS (SELECT 1 FROM challenges c WHERE c.row = challenge AND c.state = 'pending');
+
+-- name: settle_in_vain
+-- Its challenge was closed while it was being tried: it is not tried again.
+UPDATE deliveries SET state = iif(expires_at <= ?1, 'expired', 'cancelled'), code = x'',
+       recipient = x'', due_at = NULL, settled_at = ?1
+WHERE id = ?2 AND token = ?3 AND state = 'sending';
 
 -- name: challenge_to_cancel
 SELECT c.row, c.attempts FROM deliveries d JOIN challenges c ON c.row = d.challenge
@@ -145,10 +158,11 @@ WHERE records.expires_at <= ?;
 
 -- name: change_record
 UPDATE records SET version = version + 1, body = ?, expires_at = ?
-WHERE kind = ? AND key = ? AND version = ?;
+WHERE kind = ? AND key = ? AND version = ? AND (expires_at IS NULL OR expires_at > ?);
 
 -- name: delete_record
-DELETE FROM records WHERE kind = ? AND key = ? AND version = ?;
+DELETE FROM records
+WHERE kind = ? AND key = ? AND version = ? AND (expires_at IS NULL OR expires_at > ?);
 
 -- name: dead_challenges
 -- Open on paper, but their time is over: their codes have to go.

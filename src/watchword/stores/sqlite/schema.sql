@@ -50,11 +50,13 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_due ON deliveries (channel, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_by_challenge ON deliveries (challenge);
 
--- Trailing quotas: the instants at which a counter was spent, 32 a page, numbered from the first
--- ever. A ring, unrolled: pages that no quota can ask for are deleted.
+-- Trailing quotas: the instants at which a counter was spent, 32 a page. The newest page is -1 and
+-- knows how many came before it; full ones are filed under 0, 1, 2 ... A ring, unrolled: pages that
+-- no quota can ask for are deleted.
 CREATE TABLE spent (
     counter  BLOB    NOT NULL,
     page     INTEGER NOT NULL,
+    before   INTEGER NOT NULL,
     instants BLOB    NOT NULL,
     idle_at  INTEGER NOT NULL,
     PRIMARY KEY (counter, page)

@@ -25,7 +25,7 @@ from watchword.ports import (
     Write,
 )
 from watchword.stores.sqlite import _challenges, _outbox
-from watchword.stores.sqlite._connection import connect, patiently, prepare
+from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import challenge as from_row
 from watchword.stores.sqlite._rows import instant, maybe_instant, micros
@@ -169,7 +169,7 @@ class SqliteStore:
         return await self._writer.run(lambda cursor: self._sweeper.sweep(cursor, now, most))
 
     async def ready(self) -> None:
-        await self._writer.run(lambda cursor: None)
+        await self._writer.run(touch)
 
     async def durability(self) -> tuple[str, int]:
         """What a connection of ours reads back: its journal mode, and its synchronous level."""

@@ -41,7 +41,7 @@ _CLOSED = (Verdict.ALREADY_USED, Verdict.EXHAUSTED, Verdict.EXPIRED, Verdict.CAN
 _ONE = (errors.ChallengeNotFound,)
 
 REFUSALS: dict[str, tuple[type[errors.WatchwordError] | Verdict, ...]] = {
-    "create": (),
+    "create": _SEND,
     "check": (*_WITH_BODY, *_ONE, *_CLOSED, errors.FailureBudgetSpent),
     "resend": (*_SEND, *_ONE, *_CLOSED),
     "look": _ONE,
@@ -80,7 +80,7 @@ _ID = {
     "name": "id",
     "in": "path",
     "required": True,
-    "schema": {"type": "string", "pattern": "^[0-9a-z]{26}$"},
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{26}$"},
 }
 _TO = {
     "name": "to",

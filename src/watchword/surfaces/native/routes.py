@@ -29,6 +29,8 @@ from watchword.surfaces.running import Running
 from watchword.surfaces.strict_json import decode, require_json
 
 _ID_LENGTH = 26
+_LEFT = 499
+"""What the tally calls a request whose caller left before it was whole."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +123,8 @@ async def check_code(call: Call) -> Answer:
         call.service.house,
         now=call.now,
     )
-    TALLY.judged(call.app_id, judged.verdict)
+    if not judged.replayed:
+        TALLY.judged(call.app_id, judged.verdict)
     if judged.verdict is Verdict.MATCH or judged.verdict is Verdict.MISMATCH:
         return replies.told(wire.checked(call.challenge_id, judged), replayed=judged.replayed)
     return replies.closed(judged.verdict, replayed=judged.replayed)
@@ -205,17 +208,24 @@ class Native:
         path, challenge_id = _place(scope["path"])
         methods = _BY_PATH.get(path, {})
         route = methods.get(scope["method"])
+        status = 500
         try:
             if route is None:
                 answer = not_allowed(tuple(methods)) if methods else problem(NOT_FOUND)
             else:
-                answer = await self._answer(exchange, route, challenge_id)
-        except WatchwordError as error:
-            answer = replies.refused(error)
+                answer = await self._settled(exchange, route, challenge_id)
+            status = answer.status
+            await exchange.answer(answer)
         except Disconnected:
-            return
-        await exchange.answer(answer)
-        TALLY.request(route.name if route else "none", answer.status, perf_counter() - started)
+            status = _LEFT
+        finally:
+            TALLY.request(route.name if route else "none", status, perf_counter() - started)
+
+    async def _settled(self, exchange: Exchange, route: Route, challenge_id: str) -> Answer:
+        try:
+            return await self._answer(exchange, route, challenge_id)
+        except WatchwordError as error:
+            return replies.refused(error)
 
     async def _answer(self, exchange: Exchange, route: Route, challenge_id: str) -> Answer:
         service = self._service
@@ -273,7 +283,8 @@ async def _body(exchange: Exchange, route: Route) -> bytes:
 
 def _sent(call: Call, issued: Issued) -> Answer:
     body = wire.sent(issued)
-    TALLY.sent(call.app_id, issued.channel)
+    if not issued.replayed:
+        TALLY.sent(call.app_id, issued.channel)
     if not issued.opened:
         return replies.told(body, replayed=issued.replayed)
     location = f"/v1/verifications/{issued.challenge_id}"

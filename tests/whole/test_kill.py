@@ -1,0 +1,285 @@
+"""kill -9 at random moments under load: nothing that was acknowledged is lost, or done twice.
+
+The virtual carrier takes the SMS and keeps each message once; a real relay on a socket takes the
+mails, and its own record says what it was handed.
+"""
+
+import json
+import os
+import random
+import re
+import threading
+import time
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+
+import httpx2
+import psutil
+import pytest
+from aiosmtpd.controller import Controller
+
+from tests.whole.conftest import DEADLINE_S, eventually
+from tests.whole.trouble import in_state, is_whole, rows, unsettled
+from watchword.bootstrap import bootstrap
+from watchword.config import Settings
+from watchword.domain.app import Scope
+
+CALLERS = 8
+SETTINGS = """
+[providers.virtual]
+slow_s = 0
+[channels]
+sms = "virtual"
+email = "smtp"
+[providers.smtp]
+host = "127.0.0.1"
+port = {port}
+security = "none"
+sender = "codes@example.com"
+timeout_s = 1
+"""
+SETTLED = {"accepted", "delivered", "failed", "expired", "cancelled", "unknown"}
+
+
+class Relay:
+    """Takes mails, each a moment after it came, so that many are under way at any time. It turns
+    away who is called refuse@, and busy@ the first time."""
+
+    def __init__(self):
+        self.taken = Counter()
+        self.codes = {}
+        self._busy = set()
+
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+        if address.startswith("refuse"):
+            return "550 No such person"
+        if address.startswith("busy") and address not in self._busy:
+            self._busy.add(address)
+            return "451 Later"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        mail = message_from_bytes(envelope.content, policy=policy.default)
+        self.taken[mail["message-id"]] += 1
+        text = mail.get_body(("plain",)).get_content()
+        self.codes[envelope.rcpt_tos[0]] = re.search(r"\b\d{6}\b", text)[0]
+        return "250 Taken"
+
+
+@contextmanager
+def relay():
+    taking = Relay()
+    controller = Controller(taking, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    try:
+        yield controller.port, taking
+    finally:
+        controller.stop()
+
+
+def free_port():
+    import socket
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        return free.getsockname()[1]
+
+
+class Ledger:
+    """What callers were told, and what they were not."""
+
+    def __init__(self):
+        self.sent = {}  # id -> destination
+        self.approved = set()
+        self.unanswered = []  # the requests that nobody answered
+
+    @property
+    def seen(self):
+        return len(self.sent)
+
+
+class Caller:
+    """Sends codes to destinations of its own, and checks those that arrive, until the server is
+    gone."""
+
+    numbers = iter(range(13_800_000_000, 13_899_999_999, 10_000))
+
+    def __init__(self, base_url, key, ledger, mail):
+        self.base_url, self.ledger, self.mail = base_url, ledger, mail
+        headers = {"authorization": f"Bearer {key}"}
+        self.http = httpx2.Client(base_url=base_url, headers=headers, timeout=DEADLINE_S)
+
+    def run(self):
+        with self.http:
+            try:
+                while True:
+                    self.once()
+            except httpx2.TransportError:
+                return  # it was killed; what it did not answer is noted
+
+    def once(self):
+        to = self.destination()
+        body = {"to": to, "channel": "email" if "@" in to else "sms", "purpose": "sign_in"}
+        answer = self.post("/v1/verifications", body)
+        assert answer.status_code == 201, answer.text
+        id = answer.json()["id"]
+        self.ledger.sent[id] = to
+        code = self.code(to)
+        if code is not None and random.random() < 0.7:
+            answer = self.post(f"/v1/verifications/{id}/check", {"code": code})
+            assert answer.json()["status"] == "approved", answer.text
+            self.ledger.approved.add(id)
+
+    def destination(self):
+        trick = random.random()
+        if random.random() < 0.5:
+            name = "refuse" if trick < 0.1 else "busy" if trick < 0.2 else "ann"
+            return f"{name}.{uuid.uuid4().hex}@example.com"
+        ending = "0001" if trick < 0.1 else "0003" if trick < 0.2 else "5678"
+        return f"+86{next(self.numbers) // 10_000}{ending}"
+
+    def code(self, to):
+        """What has arrived there, if it has by now."""
+        if "@" in to:
+            return self.mail.codes.get(to)
+        items = self.http.get("/v1/inbox", params={"to": to}).json()["items"]
+        return items[-1]["code"] if items else None
+
+    def post(self, path, body):
+        key = str(uuid.uuid4())
+        try:
+            return self.http.post(path, json=body, headers={"idempotency-key": key})
+        except httpx2.TransportError:
+            self.ledger.unanswered.append((path, body, key))
+            raise
+
+
+def kill(house):
+    """The whole family at once, its parent first so that nobody is born again."""
+    parent = psutil.Process(house.process.pid)
+    family = [parent, *parent.children(recursive=True)]
+    for one in family:
+        one.kill()
+    house.process.wait()
+    _, alive = psutil.wait_procs(family, DEADLINE_S)
+    assert not alive
+
+
+def under_load_until_killed(house, key, ledger, mail):
+    """Callers at work, then SIGKILL, at a moment that nobody chose."""
+    serving = house.announced()
+    before = ledger.seen
+    with ThreadPoolExecutor(CALLERS) as callers:
+        working = [
+            callers.submit(Caller(serving["base_url"], key, ledger, mail).run)
+            for _ in range(CALLERS)
+        ]
+        eventually(lambda: ledger.seen > before + CALLERS, "some work")
+        threading.Event().wait(random.random())  # the dice, not a wait for anything
+        kill(house)
+        for one in working:
+            one.result()
+
+
+@pytest.mark.parametrize(
+    "rounds", [pytest.param(3, id="3"), pytest.param(30, id="30", marks=pytest.mark.soak)]
+)
+def test_kill_9_loses_nothing_and_repeats_nothing(house, rounds):
+    """The equation of P4, P1 across a kill, and idempotency keys across a kill."""
+    ledger, in_flight, told = Ledger(), set(), []
+    with relay() as (port, mail):
+        house.settings(SETTINGS.format(port=port))
+        key = json.loads(house.run("demo", "--json").stdout)["native"]["api_key"]
+        for number in range(rounds):
+            house.process = house.start("--workers", str(1 + number % 2))
+            under_load_until_killed(house, key, ledger, mail)
+            in_flight |= sending_mails(house)
+            assert is_whole(house.folder)
+        with house.serving() as serving:
+            headers = {"authorization": f"Bearer {key}"}
+            base_url = serving["base_url"]
+            with httpx2.Client(base_url=base_url, headers=headers, timeout=DEADLINE_S) as api:
+                repeat_unanswered(api, ledger, mail)
+                eventually(lambda: not unsettled(house.folder), "an empty outbox")
+                told = check_everything(api, ledger, mail)
+    balance(house, ledger, mail, in_flight)
+    print(f"{rounds} kills: {len(ledger.sent)} sends, {len(in_flight)} mails in flight, {told}")
+
+
+def sending_mails(house):
+    """The mails that were being handed over, by the store's own word."""
+    sql = "SELECT id FROM deliveries WHERE state = 'sending' AND channel = 'email'"
+    return {id for (id,) in rows(house.folder, sql)}
+
+
+def repeat_unanswered(api, ledger, mail):
+    """A caller that got no answer asks again under the same key, twice, and is told the same."""
+    for path, body, key in ledger.unanswered:
+        first, second = (
+            api.post(path, json=body, headers={"idempotency-key": key}) for _ in range(2)
+        )
+        assert first.status_code in (200, 201), first.text
+        assert second.json() == first.json()
+        assert second.headers["idempotency-replayed"] == "true"
+        if path.endswith("/check"):
+            assert first.json()["status"] == "approved"
+            ledger.approved.add(path.split("/")[3])
+        else:
+            ledger.sent[first.json()["id"]] = body["to"]
+
+
+def check_everything(api, ledger, mail):
+    """Every acknowledged challenge is there; approved once, it never is again."""
+    inbox = api.get("/v1/inbox", params={"limit": 1000}).json()["items"]
+    arrived = {**{item["to"]: item["code"] for item in inbox}, **mail.codes}
+    verdicts = Counter()
+    for id, to in ledger.sent.items():
+        code = arrived.get(to, "000000")
+        answer = api.post(f"/v1/verifications/{id}/check", json={"code": code})
+        verdict = answer.json()["status"]
+        verdicts[verdict] += 1
+        assert answer.status_code in (200, 409), answer.text
+        if id in ledger.approved:
+            assert answer.json()["type"].endswith(":already-approved")
+        elif to in arrived:
+            assert verdict == "approved", answer.text
+        else:
+            assert verdict == "pending", answer.text
+    return dict(verdicts)
+
+
+def balance(house, ledger, mail, in_flight):
+    """Each acknowledged send has one row, in one settled state; what is unknown was in flight."""
+    found = rows(
+        house.folder,
+        "SELECT c.id, d.id, d.state FROM deliveries d JOIN challenges c ON c.row = d.challenge",
+    )
+    assert sorted(id for id, _, _ in found) == sorted(ledger.sent)
+    assert {state for _, _, state in found} <= SETTLED
+    assert in_state(house.folder, "unknown") <= in_flight
+    assert max(mail.taken.values()) == 1
+    everybody = Counter(ledger.sent.values())
+    assert max(everybody.values()) == 1
+    for id, delivery, state in found:
+        handed = mail.taken[f"<{id}-{delivery}@example.com>"]
+        to = ledger.sent[id]
+        if "@" in to and state != "unknown":
+            assert handed == (1 if state == "accepted" else 0), (to, state)
+        if to.startswith("refuse") or to.endswith("0001"):
+            assert state in ("failed", "unknown")
+        elif "@" not in to and not to.endswith("0003"):
+            assert state == "delivered"
+
+
+class Clock:
+    """Real time, plus whatever was put on top."""
+
+    def __init__(self):
+        self.ahead = timedelta()
+
+    def __call__(self):
+        return datetime.now(UTC) + self.ahead

@@ -1,0 +1,70 @@
+"""A disk that fails on demand, and a look at what the server left on it."""
+
+import resource
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+SHIM = Path(__file__).with_name("failing_disk.c")
+TABLES = ("challenges", "deliveries", "onces", "failures", "spent", "records")
+
+
+class FailingDisk:
+    """A library to preload, and the switch that turns its fault on and off from outside."""
+
+    def __init__(self, folder: Path) -> None:
+        self.switch = folder / "fault"
+        self._library = folder / "failing_disk.so"
+        command = ["cc", "-shared", "-fPIC", "-O1", "-Werror", "-o", self._library, SHIM, "-ldl"]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def environ(self) -> dict[str, str]:
+        return {"LD_PRELOAD": str(self._library), "FAILING_DISK": str(self.switch)}
+
+    @contextmanager
+    def fault(self, kind: str, pid: int) -> Iterator[None]:
+        """Until the end of the block the process `pid` finds its disk full, broken or unsynced,
+        or may not make any file longer ("limited", the kernel's own doing)."""
+        if kind == "limited":
+            limit = resource.RLIMIT_FSIZE
+            before = resource.prlimit(pid, limit, (0, resource.RLIM_INFINITY))
+            try:
+                yield
+            finally:
+                with suppress(ProcessLookupError):
+                    resource.prlimit(pid, limit, before)
+            return
+        self.switch.write_text(kind)
+        try:
+            yield
+        finally:
+            self.switch.unlink()
+
+
+def rows(folder: Path, statement: str) -> list[tuple]:
+    """What the store's file says, read by somebody else."""
+    with closing(sqlite3.connect(f"file:{folder / 'watchword.db'}?mode=ro", uri=True)) as file:
+        return file.execute(statement).fetchall()
+
+
+def counts(folder: Path) -> dict[str, int]:
+    """How many rows each table has."""
+    union = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM {table}" for table in TABLES)  # noqa: S608
+    return dict(rows(folder, union))
+
+
+def is_whole(folder: Path) -> bool:
+    """SQLite's own judgement of the file."""
+    return rows(folder, "PRAGMA integrity_check") == [("ok",)]
+
+
+def in_state(folder: Path, *states: str) -> set[int]:
+    """The deliveries in one of these states."""
+    wanted = ", ".join(f"'{state}'" for state in states)
+    return {id for (id,) in rows(folder, f"SELECT id FROM deliveries WHERE state IN ({wanted})")}  # noqa: S608
+
+
+def unsettled(folder: Path) -> set[int]:
+    return in_state(folder, "queued", "leased", "sending")
