@@ -37,7 +37,7 @@ def claims(results: Results) -> Iterator[Claim]:
             "resident memory with the full store, MiB", million.highest_mib, RESIDENT_MIB
         )
     if (sweep := results.sweep) is not None:
-        slowed = sweep.p99 / sweep.p99_quiet
+        slowed = sweep.sweeping.p99 / sweep.quiet.p99
         yield _at_most("seconds to sweep", sweep.seconds, SWEPT_WITHIN)
         yield _at_most("p99 while sweeping, to the quiet one", slowed, SLOWED_BY_SWEEPING)
     for crowd in results.processes:
@@ -46,15 +46,15 @@ def claims(results: Results) -> Iterator[Claim]:
 
 
 def _of_speed(figure: Figure, results: Results) -> Iterator[Claim]:
-    wanted = {"send": SEND_RATIO, "check": CHECK_RATIO}.get(figure.scenario)
-    if wanted is None:
-        return
     refused = sum(many for status, many in figure.statuses.items() if not 200 <= status < 300)
     yield _at_most(f"{_told(figure)}: refusals", refused, 0)
     if figure.worker:
         return
-    if figure.clients >= CROWD:
+    if figure.clients >= CROWD:  # a ratio means something only if both its sides count
         yield _at_least(f"{_told(figure)}: server's share of its core", figure.busy, BUSY)
+    wanted = {"send": SEND_RATIO, "check": CHECK_RATIO}.get(figure.scenario)
+    if wanted is None:
+        return
     if figure.clients == CROWD and figure.ratio is not None:
         yield _at_least(f"{_told(figure)}: ratio to constant", figure.ratio, wanted)
     if figure.clients == 1 and figure.constant_p50 is not None and results.commit_ms is not None:

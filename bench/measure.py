@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 import msgspec
@@ -58,12 +58,12 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def loaded(
-    server: ServerProcess, client: Client, requests: Iterator[bytes], seconds: float
+    server: ServerProcess, client: Client, load: Callable[[], Answers]
 ) -> tuple[Window, Answers]:
-    """Load the server for so long, and see what it did and what it spent."""
+    """Load the server, and see what it did and what it spent."""
     with _Quiet():
         before = _Spent.so_far(server)
-        (answers,) = client.closed_loop(requests, seconds)
+        answers = load()
         spent = _Spent.so_far(server) - before
         client.settle()
     return _window(answers, spent), answers

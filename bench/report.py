@@ -81,39 +81,48 @@ def _speed_row(figure: Figure) -> tuple[str, ...]:
 def _notes(figure: Figure) -> Iterator[str]:
     if not figure.counts:
         yield "does not count: server not busy"
-    if strange := {s: n for s, n in figure.statuses.items() if not 200 <= s < 300}:
-        yield "refused: " + ", ".join(f"{n} x {status}" for status, n in strange.items())
+    if refusals := _refusals(figure):
+        yield refusals
+
+
+def _refusals(figure: Figure) -> str:
+    strange = {s: n for s, n in figure.statuses.items() if not 200 <= s < 300}
+    return ", ".join(f"{n} x {status}" for status, n in strange.items())
 
 
 def _million(found: Million) -> str:
-    rows = [
-        (
-            f.scenario,
-            f"{f.rate:.0f}",
-            f"{f.p50:.2f}",
-            f"{f.p99:.2f}",
-            f"{f.cpu_us:.0f}",
-            f"{f.busy:.0%}",
-        )
-        for f in (found.empty, found.full)
-    ]
     return (
         f"{found.challenges:,} live challenges, {found.store_mib:.0f} MiB, seeded in "
         f"{found.seeding_seconds:.0f} s. In turns with an empty store, it keeps "
         f"{found.kept:.2f} of that one's rate of sends. Resident: {found.resident_mib:.0f} MiB, "
         f"at most {found.highest_mib:.0f} MiB.\n\n"
-    ) + table(("scenario", "per second", "p50 ms", "p99 ms", "CPU us", "server busy"), rows)
+    ) + _figures([found.empty, found.full])
 
 
 def _sweep(found: Sweeping) -> str:
-    rows = [
-        ("quiet", f"{found.p50_quiet:.2f}", f"{found.p99_quiet:.2f}"),
-        ("sweeping", f"{found.p50:.2f}", f"{found.p99:.2f}"),
-    ]
     return (
-        f"{found.rows:,} expired rows swept in {found.seconds:.0f} s, while {found.rate:.0f} sends "
-        f"a second came in (the peak being {found.peak:.0f}).\n\n"
-    ) + table(("", "p50 ms", "p99 ms"), rows)
+        f"{found.rows:,} expired rows swept in {found.seconds:.0f} s, at half the peak rate of "
+        f"{found.peak:.0f} sends a second. The slowest slice had a p99 of "
+        f"{found.slowest_p99:.1f} ms.\n\n"
+    ) + _figures([found.quiet, found.sweeping])
+
+
+def _figures(figures: Sequence[Figure]) -> str:
+    rows = [
+        (
+            figure.scenario,
+            f"{figure.rate:.0f}",
+            f"{figure.p50:.2f}",
+            f"{figure.p99:.2f}",
+            f"{figure.cpu_us:.0f}",
+            f"{figure.busy:.0%}",
+            f"{figure.others:.0%}",
+            _refusals(figure),
+        )
+        for figure in figures
+    ]
+    heads = ("sends", "per second", "p50 ms", "p99 ms", "CPU us", "server busy", "others", "note")
+    return table(heads, rows)
 
 
 def _processes(found: Sequence[Crowded]) -> str:

@@ -78,7 +78,14 @@ class Rig:
 
     def load(self, requests: Iterator[bytes], clients: int) -> tuple[Window, Answers]:
         with self.client(clients) as client:
-            return loaded(self.server, client, requests, self.plan.seconds)
+            return loaded(
+                self.server, client, lambda: client.closed_loop(requests, self.plan.seconds)[0]
+            )
+
+    def steady(self, client: Client, rate: float, seconds: float) -> Window:
+        """Sends that come at a rate of their own."""
+        sends = self.traffic.sends()
+        return loaded(self.server, client, lambda: client.open_loop(sends, rate, seconds))[0]
 
     def checks_for_a_window(self, clients: int) -> Iterator[bytes]:
         """More than so many clients get through in a window."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,17 +50,14 @@ class Million(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sweeping(msgspec.Struct, frozen=True, kw_only=True):
-    """Expired rows going at half the peak load; latencies in milliseconds."""
+    """Expired rows going at half the peak rate; each figure the medians of slices of 5 s."""
 
     rows: int
     seconds: float
     peak: float
-    rate: float
-    p50_quiet: float
-    p99_quiet: float
-    p50: float
-    p99: float
-    statuses: dict[int, int]
+    quiet: Figure
+    sweeping: Figure
+    slowest_p99: float
 
 
 def speed(plan: Plan, tell: Tell, *, kinds: set[str], deliver: bool) -> list[Figure]:
@@ -155,39 +153,27 @@ def sweep(plan: Plan, tell: Tell) -> Sweeping:
 
 
 def _swept(rig: Rig, client: Client, peak: float, tell: Tell) -> Sweeping:
-    before = _steady(rig, client, peak / 2)
+    quiet = [_slice(rig, client, peak, tell) for _ in range(rig.plan.rounds)]
     rig.server.begin("sweep")
-    during, until = [], time.perf_counter() + 2 * SWEPT_WITHIN
+    loud, until = [], time.perf_counter() + 2 * SWEPT_WITHIN
     while not rig.server.has_answered() and time.perf_counter() < until:
-        during.append(_steady(rig, client, peak / 2))
-        tell(f"sweeping, p99 {during[-1].percentile(0.99) * 1e3:.1f} ms")
+        loud.append(_slice(rig, client, peak, tell))
     done = rig.server.answer()
-    quiet, loud = _joined([before, _steady(rig, client, peak / 2)]), _joined(during)
+    quiet += [_slice(rig, client, peak, tell) for _ in range(rig.plan.rounds)]
     return Sweeping(
         rows=done["rows"],
         seconds=done["seconds"],
         peak=peak,
-        rate=peak / 2,
-        p50_quiet=quiet.percentile(0.50) * 1e3,
-        p99_quiet=quiet.percentile(0.99) * 1e3,
-        p50=loud.percentile(0.50) * 1e3,
-        p99=loud.percentile(0.99) * 1e3,
-        statuses=dict(loud.statuses),
+        quiet=figure("quiet", 4 * CROWD, quiet),
+        sweeping=figure("sweeping", 4 * CROWD, loud),
+        slowest_p99=max(window.p99 for window in loud),
     )
 
 
-def _steady(rig: Rig, client: Client, rate: float) -> Answers:
-    answers = client.open_loop(rig.traffic.sends(), rate, min(_SLICE, 2 * rig.plan.seconds))
-    client.settle()
-    return answers
-
-
-def _joined(several_answers: list[Answers]) -> Answers:
-    joined = Answers()
-    for answers in several_answers:
-        joined.latencies += answers.latencies
-        joined.statuses += answers.statuses
-    return joined
+def _slice(rig: Rig, client: Client, peak: float, tell: Tell) -> Window:
+    window = rig.steady(client, peak / 2, min(_SLICE, 2 * rig.plan.seconds))
+    tell(f"{window.rate:.0f}/s, p99 {window.p99:.1f} ms, others {window.others:.0%}")
+    return window
 
 
 def processes(plan: Plan, tell: Tell) -> list[Crowded]:
@@ -213,7 +199,7 @@ def _crowded(plan: Plan, many: int, cores: set[int], tell: Tell) -> Crowded:
         cores=len(cores),
         rates=rates,
         fairness=median(min(a.rate for a in each) / max(a.rate for a in each) for each in rounds),
-        statuses=dict(_joined([answers for each in rounds for answers in each]).statuses),
+        statuses=dict(sum((a.statuses for each in rounds for a in each), Counter[int]())),
     )
 
 

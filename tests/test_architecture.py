@@ -78,7 +78,15 @@ TABLE: dict[str, Row] = {
     ),
 }
 
-PURE_LIBRARIES = {"cryptography", "email_validator", "idna", "jinja2", "msgspec", "phonenumbers", "tzdata"}
+PURE_LIBRARIES = {
+    "cryptography",
+    "email_validator",
+    "idna",
+    "jinja2",
+    "msgspec",
+    "phonenumbers",
+    "tzdata",
+}
 EMPTY_NAMES = {"util", "utils", "helper", "helpers", "manager", "managers"}
 # Of these, each folder or module is a place of its own.
 DIVIDED = {"stores", "channels", "providers", "captchas"}

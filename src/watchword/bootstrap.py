@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
 
-from watchword import config, keyring
+from watchword import config, keyring, log
 from watchword.channels import email, sms
 from watchword.channels.texts import ours
 from watchword.config import Settings
@@ -23,13 +23,14 @@ from watchword.errors import ConfigInvalid
 from watchword.ports import Clock, Inbox, Provider, Store
 from watchword.providers import smtp, virtual
 from watchword.service.await_outcome import Outcomes
-from watchword.service.deliver import Lane, deliver
+from watchword.service.deliver import Lane
 from watchword.service.house import House
 from watchword.service.sweep import sweep
 from watchword.stores.sqlite import SqliteStore
 
 T = TypeVar("T")
 
+_REST_S = 1.0
 INBOX = "inbox.db"
 CHANNELS = {channel.CHANNEL.name: channel.CHANNEL for channel in (sms, email)}
 CARRIES = {"virtual": frozenset(CHANNELS), "smtp": frozenset({"email"})}
@@ -52,10 +53,20 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     virtual: bool
 
     async def deliver(self) -> None:
-        """Deliver and sweep until cancelled."""
+        """Deliver and sweep until cancelled. A defect in one lane is told, and the lane goes on."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(deliver(self.lanes))
-            group.create_task(sweep(self.store, self.clock))
+            for lane in self.lanes:
+                group.create_task(_for_ever(lane.channel, lane.run))
+            group.create_task(_for_ever("sweep", lambda: sweep(self.store, self.clock)))
+
+
+async def _for_ever(task: str, run: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await run()
+        except Exception as defect:
+            log.events().error("task_failed", task=task, error=type(defect).__name__)
+            await asyncio.sleep(_REST_S)
 
 
 def now() -> datetime:

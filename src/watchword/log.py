@@ -8,6 +8,7 @@ frames hold it.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from datetime import date, datetime, timedelta
@@ -23,6 +24,7 @@ _Event = MutableMapping[str, Any]
 _PLAIN = (str, int, float, bool, type(None))
 _LOUD = ("uvicorn.error", "watchword")
 _SILENT = ("uvicorn.access",)
+_QUOTED = re.compile(r"[\n(<].*", re.DOTALL)
 _INTERNAL = ("_record", "_from_structlog", "exc_info", "stack_info")
 
 
@@ -68,6 +70,18 @@ def name_the_error(logger: Any, method: str, event: _Event) -> _Event:
     return event
 
 
+def quote_nothing(logger: Any, method: str, event: _Event) -> _Event:
+    """Keep the first line of what a library says, and of the event loop only its own words.
+
+    Of a task that failed and that nobody awaited the loop prints the exception, words and all; of
+    a callback, what it was called with.
+    """
+    said = str(event["event"])
+    is_loop = event["_record"].name == "asyncio"
+    event["event"] = _QUOTED.sub("", said).rstrip() if is_loop else said.partition("\n")[0]
+    return event
+
+
 def _formatter(
     form: Literal["json", "text"], shared: list[Processor], stream: TextIO
 ) -> logging.Formatter:
@@ -77,7 +91,7 @@ def _formatter(
         else structlog.dev.ConsoleRenderer(colors=stream.isatty())
     )
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*shared],
+        foreign_pre_chain=[*shared, quote_nothing],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         keep_exc_info=False,
         keep_stack_info=False,

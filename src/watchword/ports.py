@@ -236,6 +236,9 @@ class Provider(Protocol):
     name: str
     timeout: timedelta
     """How long a hand-over may take; the worker ends it there."""
+    most_at_once: int
+    """How many hand-overs it really makes at the same time. One more would only wait in it, and
+    after a crash nobody could tell that it had not been made."""
     repeats_harmlessly: bool
     """Whether handing over the same message key twice delivers it once."""
 

@@ -71,9 +71,7 @@ async def test_a_refused_effect_is_not_remembered_under_its_key(acts):
 
 async def test_30_checks_at_once_with_one_effect_make_one_record(acts):
     challenge_id, code = await standing(acts)
-    told = Counter(
-        await at_once(acts.check(challenge_id, code, effect=[put()]) for _ in range(30))
-    )
+    told = Counter(await at_once(acts.check(challenge_id, code, effect=[put()]) for _ in range(30)))
     assert told == {Verdict.MATCH: 1, Verdict.ALREADY_USED: 29}
     assert (await acts.store.record("account", "ann", acts.now)).version == 1
 

@@ -69,9 +69,7 @@ async def test_a_refusal_says_exactly_when_to_come_back(store):
 
 async def test_the_refusal_of_one_scope_spends_nothing_of_another(store):
     """Several scopes are counted in one act, all or none."""
-    acts = Acts(
-        store, quotas=(Quota(Scope.NETWORK, 5, HOUR), Quota(Scope.DESTINATION, 2, HOUR))
-    )
+    acts = Acts(store, quotas=(Quota(Scope.NETWORK, 5, HOUR), Quota(Scope.DESTINATION, 2, HOUR)))
     for _ in range(2):
         await acts.send(network="192.0.2.1")
     for _ in range(10):
@@ -244,7 +242,9 @@ async def test_the_strictest_of_two_quotas_on_one_day_holds(store):
 
 async def test_calendar_and_trailing_quotas_are_counted_apart(store):
     day = Quota(Scope.DESTINATION, 2, span=Span.DAY)
-    acts = Acts(store, now=NOW.replace(hour=23, minute=0), quotas=(day, Quota(Scope.DESTINATION, 3, DAY)))
+    acts = Acts(
+        store, now=NOW.replace(hour=23, minute=0), quotas=(day, Quota(Scope.DESTINATION, 3, DAY))
+    )
     await acts.send()
     await acts.send()
     assert (await refused(acts)).retry_in == HOUR

@@ -31,18 +31,14 @@ async def test_two_processes_let_one_right_answer_win(acts, two_processes):
     """However many servers share a store, of 50 right answers one is taken."""
     issued = await acts.send()
     code = await acts.code(issued.challenge_id)
-    told = await two_processes(
-        does="check", times=25, challenge_id=issued.challenge_id, code=code
-    )
+    told = await two_processes(does="check", times=25, challenge_id=issued.challenge_id, code=code)
     assert Counter(sum(told, [])) == {Verdict.MATCH: 1, Verdict.ALREADY_USED: 49}
 
 
 async def test_two_processes_share_the_attempts(acts, two_processes):
     issued = await acts.send()
     code = await acts.wrong(issued.challenge_id)
-    told = await two_processes(
-        does="check", times=25, challenge_id=issued.challenge_id, code=code
-    )
+    told = await two_processes(does="check", times=25, challenge_id=issued.challenge_id, code=code)
     assert Counter(sum(told, [])) == {Verdict.MISMATCH: 5, Verdict.EXHAUSTED: 45}
 
 

@@ -82,7 +82,9 @@ QUOTAS = (
     Quota(Scope.APP, 9, span=Span.MONTH),
 )
 instants = st.integers(0, 40 * 60).map(lambda minutes: minutes * MINUTE)
-moves = st.lists(st.tuples(instants, st.sampled_from(["send", "miss", "hit", "claim"])), max_size=25)
+moves = st.lists(
+    st.tuples(instants, st.sampled_from(["send", "miss", "hit", "claim"])), max_size=25
+)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

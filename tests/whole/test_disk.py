@@ -5,6 +5,7 @@ import json
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx2
 import pytest
@@ -44,9 +45,9 @@ def number():
     return f"+86{next(_numbers)}"
 
 
-def send(api, to, key=""):
+def send(api, to, key):
     body = {"to": to, "channel": "sms", "purpose": "sign_in"}
-    headers = {"idempotency-key": key or str(uuid.uuid4())}
+    headers = {"idempotency-key": key}
     return api.post("/v1/verifications", json=body, headers=headers)
 
 
@@ -57,7 +58,7 @@ def check(api, id, code, key):
 
 def opened(api, house, amount):
     """Challenges whose messages have arrived, and the code of each."""
-    sent = [send(api, number()).json() for _ in range(amount)]
+    sent = [send(api, number(), str(uuid.uuid4())).json() for _ in range(amount)]
     eventually(lambda: not unsettled(house.folder), "an empty outbox")
     items = api.get("/v1/inbox", params={"limit": 1000}).json()["items"]
     return {one["id"]: item["code"] for one, item in zip(sent, items[-amount:], strict=True)}
@@ -65,7 +66,7 @@ def opened(api, house, amount):
 
 def at_once(calls):
     with ThreadPoolExecutor(CALLERS) as callers:
-        return [answer.result() for answer in [callers.submit(*call) for call in calls]]
+        return [answer.result() for answer in [callers.submit(call) for call in calls]]
 
 
 def asks_to_try_again(answer):
@@ -82,8 +83,8 @@ def test_a_disk_that_fails_at_commit_changes_nothing(house, api, disk, kind):
     """Every caller in flight is told to come back, finds nothing changed when he does, and the
     same process serves him."""
     codes = opened(api, house, CALLERS // 2)
-    calls = [(send, api, number(), str(uuid.uuid4())) for _ in codes]
-    calls += [(check, api, id, code, str(uuid.uuid4())) for id, code in codes.items()]
+    calls = [partial(send, api, number(), str(uuid.uuid4())) for _ in codes]
+    calls += [partial(check, api, id, code, str(uuid.uuid4())) for id, code in codes.items()]
     before = counts(house.folder)
     with disk.fault(kind, house.process.pid):
         assert all(map(asks_to_try_again, at_once(calls)))
@@ -108,7 +109,7 @@ def test_a_disk_that_comes_and_goes_keeps_what_was_answered(house, api, disk, ki
 
     def ask():
         while not over.is_set():
-            answers.append(send(api, number()))
+            answers.append(send(api, number(), str(uuid.uuid4())))
 
     with ThreadPoolExecutor(8) as callers:
         asking = [callers.submit(ask) for _ in range(8)]
@@ -139,8 +140,8 @@ def test_what_was_not_done_does_not_come_back(house, api, disk, kind):
     codes = opened(api, house, 4)
     before = counts(house.folder)
     with disk.fault(kind, house.process.pid):
-        calls = [(send, api, number()) for _ in range(8)]
-        calls += [(check, api, id, code, str(uuid.uuid4())) for id, code in codes.items()]
+        calls = [partial(send, api, number(), str(uuid.uuid4())) for _ in range(8)]
+        calls += [partial(check, api, id, code, str(uuid.uuid4())) for id, code in codes.items()]
         assert all(map(asks_to_try_again, at_once(calls)))
         house.process.kill()
         house.process.wait()

@@ -17,8 +17,8 @@ class FailingDisk:
     def __init__(self, folder: Path) -> None:
         self.switch = folder / "fault"
         self._library = folder / "failing_disk.so"
-        command = ["cc", "-shared", "-fPIC", "-O1", "-Werror", "-o", self._library, SHIM, "-ldl"]
-        subprocess.run(command, check=True, capture_output=True)
+        options = ["-shared", "-fPIC", "-O1", "-Werror", "-o", str(self._library)]
+        subprocess.run(["cc", *options, str(SHIM), "-ldl"], check=True)
 
     def environ(self) -> dict[str, str]:
         return {"LD_PRELOAD": str(self._library), "FAILING_DISK": str(self.switch)}

@@ -81,7 +81,7 @@ class KeyRing:
             raise KeyUnknown
         try:
             return cipher.decrypt(sealed[_ID : _ID + _NONCE], sealed[_ID + _NONCE :], bound_to)
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # a nonce cut short is a ValueError
             raise KeyUnknown("What was sealed does not open with this key ring.") from None
 
 

@@ -69,7 +69,8 @@ def demand(quota: Quota, counter: bytes, now: datetime) -> Demand:
 
 def bounds(span: Span, zone: ZoneInfo, now: datetime) -> tuple[datetime, datetime]:
     """The calendar window that holds `now`: a day may last 23 or 25 hours."""
-    local = now.astimezone(zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    here = now.astimezone(zone)
+    local = datetime(here.year, here.month, here.day)
     if span is Span.MONTH:
         local = local.replace(day=1)
         following = (local + timedelta(days=32)).replace(day=1)
@@ -79,7 +80,7 @@ def bounds(span: Span, zone: ZoneInfo, now: datetime) -> tuple[datetime, datetim
 
 
 def _instant(local: datetime, zone: ZoneInfo) -> datetime:
-    """The first instant of a local midnight, also where that midnight is skipped."""
+    """The first instant of a local midnight, also where that midnight is skipped or comes twice."""
     return local.replace(tzinfo=zone).astimezone(UTC)
 
 

@@ -101,6 +101,7 @@ class Smtp:
         self._sender = Sender(address=settings.sender, name=settings.sender_name)
         self._tls = _tls(settings)
         self._places = asyncio.Semaphore(settings.connections)
+        self.most_at_once = settings.connections
         self._kept: list[tuple[SMTP, asyncio.TimerHandle]] = []
         self._goodbyes: set[asyncio.Task[None]] = set()
         # Whoever ends a hand-over from outside has to leave us time to say how far it came.

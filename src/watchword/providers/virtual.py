@@ -74,6 +74,7 @@ class Virtual:
     """
 
     name = "virtual"
+    most_at_once = 32
     repeats_harmlessly = True
 
     def __init__(

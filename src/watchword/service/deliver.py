@@ -7,7 +7,7 @@ leaves behind says how far it came, and only what cannot have been handed over i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -27,7 +27,6 @@ from watchword.ports import Clock, Provider, Texts
 from watchword.service.house import House
 from watchword.service.issue import Recipient
 
-MOST_AT_ONCE = 32
 GRACE = timedelta(seconds=5)
 """How much longer than the provider's time-out a lease lasts."""
 _LOOK_EVERY_S = 0.1
@@ -43,12 +42,12 @@ class Lane:
     def __init__(
         self, channel: str, provider: Provider, texts: Texts, house: House, clock: Clock
     ) -> None:
-        self._channel, self._provider, self._texts = channel, provider, texts
+        self.channel, self._provider, self._texts = channel, provider, texts
         self._house, self._clock = house, clock
         self._lease = provider.timeout + GRACE
         self._stirred = asyncio.Event()
         self._ended = asyncio.Event()
-        self._free = MOST_AT_ONCE
+        self._free = provider.most_at_once
         self._unrecorded: list[tuple[Leased, Handover]] = []
         self._handing: set[asyncio.Task[None]] = set()
         self.watchers: list[Watcher] = []
@@ -81,7 +80,7 @@ class Lane:
             return
 
     async def _is_due(self) -> bool:
-        due_at = await self._house.store.next_due(self._channel)
+        due_at = await self._house.store.next_due(self.channel)
         return due_at is not None and due_at <= self._clock()
 
     async def _deliver_due(self) -> bool:
@@ -90,7 +89,7 @@ class Lane:
             return False
         store, now = self._house.store, self._clock()
         leased = await store.lease(
-            self._channel,
+            self.channel,
             now,
             most=self._free,
             ttl=self._lease,
@@ -216,10 +215,3 @@ def _ended(
         reason=reason,
         not_before=not_before,
     )
-
-
-async def deliver(lanes: Sequence[Lane]) -> None:
-    """Run every lane until cancelled. No lane waits for another."""
-    async with asyncio.TaskGroup() as group:
-        for lane in lanes:
-            group.create_task(lane.run())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from watchword.ports import Swept
 from watchword.stores.sqlite._queries import SQL
-from watchword.stores.sqlite._rows import micros
+from watchword.stores.sqlite._rows import micros, span
 
 KEPT = timedelta(hours=24)
 """How long a dead challenge and its deliveries can still be looked at."""
@@ -20,19 +23,27 @@ _IDLE = {
     "ended_tallies": "delete_tally",
 }
 
+Step = Callable[[sqlite3.Cursor, int, int], int]
+
 
 class Sweeper:
-    """Remembers how far it has wiped. Losing that costs a second look, never a row."""
+    """Remembers how far it has wiped, and whose turn it is. Losing that costs a second look, never
+    a row."""
 
     def __init__(self) -> None:
         self._wiped_to = 0
+        idle: list[Step] = [partial(_delete, found, delete) for found, delete in _IDLE.items()]
+        self._steps: deque[Step] = deque([self._wipe, _forget, *idle])
 
     def sweep(self, cursor: sqlite3.Cursor, now: datetime, most: int) -> Swept:
-        """At most `most` rows of each kind."""
-        at = micros(now)
-        gone = [self._wipe(cursor, at, most), _forget(cursor, micros(now - KEPT), most)]
-        gone += [_delete(cursor, found, delete, at, most) for found, delete in _IDLE.items()]
-        return Swept(sum(gone), any(rows >= most for rows in gone))
+        """At most `most` rows, each kind in turn; a challenge goes with its deliveries."""
+        rows = 0
+        for _ in range(len(self._steps)):
+            rows += self._steps[0](cursor, micros(now), most - rows)
+            self._steps.rotate(-1)
+            if rows >= most:
+                return Swept(rows, more=True)
+        return Swept(rows, more=False)
 
     def _wipe(self, cursor: sqlite3.Cursor, at: int, most: int) -> int:
         """Drop the codes of challenges that expired unanswered."""
@@ -44,16 +55,16 @@ class Sweeper:
         return len(rows)
 
 
-def _forget(cursor: sqlite3.Cursor, before: int, most: int) -> int:
+def _forget(cursor: sqlite3.Cursor, at: int, most: int) -> int:
     """Delete old challenges with their deliveries."""
-    rows = cursor.execute(SQL["old_challenges"], (before, most)).fetchall()
+    rows = cursor.execute(SQL["old_challenges"], (at - span(KEPT), most)).fetchall()
     for row in rows:
         cursor.execute(SQL["delete_deliveries"], row)
         cursor.execute(SQL["delete_challenge"], row)
     return len(rows)
 
 
-def _delete(cursor: sqlite3.Cursor, found: str, delete: str, at: int, most: int) -> int:
+def _delete(found: str, delete: str, cursor: sqlite3.Cursor, at: int, most: int) -> int:
     rows = cursor.execute(SQL[found], (at, most)).fetchall()
     for key in rows:
         cursor.execute(SQL[delete], key)

@@ -1,0 +1,287 @@
+"""A lane takes each message to its provider once, and writes down what became of it."""
+
+import asyncio
+from datetime import timedelta
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tests.contract.acting import ANN, MINUTE, SHOP
+from watchword.domain.delivery import DeliveryState, Receipt, back_off
+from watchword.domain.destination import phone
+from watchword.errors import OutcomeUnknown, ProviderUnavailable, StoreUnavailable
+from watchword.providers.virtual import Settings, Virtual
+
+REFUSED, DOWN, SILENT, SLOW = (phone(f"+861380013{ending}") for ending in
+                               ("0001", "0002", "0003", "0004"))  # fmt: skip
+
+
+@pytest.fixture
+async def virtual(acts, tmp_path):
+    settings = Settings(slow_s=1)
+    provider = Virtual(tmp_path / "inbox.db", acts.ring, clock=lambda: acts.now, settings=settings)
+    yield provider
+    await provider.close()
+
+
+class Carrier:
+    """A provider that does as its test says, and keeps what it was handed."""
+
+    name = "carrier"
+    timeout = timedelta(seconds=5)
+    most_at_once = 8
+
+    def __init__(self, *, repeats=False, does=None):
+        self.repeats_harmlessly = repeats
+        self.handed = []
+        self._does = does
+
+    async def send(self, message):
+        self.handed.append(message)
+        if self._does:
+            await self._does(message)
+        return Receipt("reference")
+
+    async def close(self):
+        pass
+
+
+class Faltering:
+    """The store, except that each verb named here is unavailable so many times first."""
+
+    def __init__(self, store, **times):
+        self._store, self.times = store, times
+
+    def __getattr__(self, verb):
+        async def falter(*given, **more):
+            if self.times.get(verb):
+                self.times[verb] -= 1
+                raise StoreUnavailable
+            return await getattr(self._store, verb)(*given, **more)
+
+        return falter
+
+
+async def state(acts, issued):
+    return await acts.store.delivery_state(issued.delivery)
+
+
+async def test_what_is_queued_arrives_with_its_code(acts, virtual, working):
+    issued = await acts.send()
+    async with working(virtual) as work:
+        assert (await work.ended()).state is DeliveryState.DELIVERED
+    (received,) = await virtual.received(ANN.identity)
+    assert received.code == await acts.code(issued.challenge_id)
+    assert received.code in received.text
+    (delivery,) = await acts.store.deliveries(SHOP.id, issued.challenge_id)
+    assert (delivery.state, delivery.provider, delivery.tries) == ("delivered", "virtual", 1)
+
+
+async def test_what_is_queued_while_it_works_is_taken_at_once(acts, virtual, working):
+    async with working(virtual) as work:
+        for _ in range(3):
+            await acts.send()
+            work.lane.stir()
+            assert (await work.ended()).state is DeliveryState.DELIVERED
+
+
+async def test_what_another_process_queued_is_found_without_a_word(acts, virtual, working):
+    async with working(virtual) as work:
+        await acts.send()
+        assert (await work.ended()).state is DeliveryState.DELIVERED
+
+
+async def test_accepted_without_a_receipt_stays_accepted(acts, virtual, working):
+    issued = await acts.send(to=SILENT)
+    async with working(virtual) as work:
+        await work.ended()
+    assert await state(acts, issued) is DeliveryState.ACCEPTED
+
+
+async def test_a_refusal_is_final(acts, virtual, working):
+    issued = await acts.send(to=REFUSED)
+    async with working(virtual) as work:
+        await work.ended()
+    (delivery,) = await acts.store.deliveries(SHOP.id, issued.challenge_id)
+    assert (delivery.state, delivery.tries) == (DeliveryState.FAILED, 1)
+    assert delivery.reason
+    assert REFUSED.address not in delivery.reason
+    assert await acts.store.next_due("sms") is None
+
+
+async def test_unavailable_is_tried_again_until_the_code_expires(
+    acts, virtual, working, eventually
+):
+    """Each time a little later, and never once the code is dead."""
+    issued = await acts.send(to=DOWN, ttl=MINUTE)
+    async with working(virtual) as work:
+        for tries in (1, 2, 3, 4, 5):
+            handover = await work.ended()
+            assert handover.state is DeliveryState.QUEUED
+            assert handover.not_before == acts.now + back_off(tries)
+            acts.now = handover.not_before
+        handover = await work.ended()
+        acts.now = issued.expires_at
+
+        async def has_expired():
+            return await state(acts, issued) is DeliveryState.EXPIRED
+
+        await eventually(has_expired)
+    (delivery,) = await acts.store.deliveries(SHOP.id, issued.challenge_id)
+    assert delivery.tries == 6
+    assert await virtual.received() == []
+
+
+async def test_each_message_is_handed_over_once(acts, working):
+    """However many lanes there are."""
+    carrier = Carrier()
+    sent = [await acts.send(to=phone(f"+86138001381{n:02d}")) for n in range(30)]
+    async with working(carrier) as one, working(carrier) as other:
+        async with asyncio.timeout(20):
+            while len(carrier.handed) < len(sent):
+                await asyncio.wait(
+                    [asyncio.ensure_future(work.ended()) for work in (one, other)],
+                    return_when=asyncio.FIRST_COMPLETED,
+                    timeout=0.05,
+                )
+    keys = [message.key for message in carrier.handed]
+    assert len(keys) == len(set(keys)) == len(sent)
+    assert {await state(acts, issued) for issued in sent} == {DeliveryState.ACCEPTED}
+
+
+async def test_a_slow_one_delays_nobody(acts, virtual, working):
+    """Others arrive while it is still being handed over."""
+    slow = await acts.send(to=SLOW)
+    async with working(virtual) as work:
+        others = [await acts.send(to=phone(f"+86138001382{n:02d}")) for n in range(5)]
+        work.lane.stir()
+        ended = {(await work.ended()).id for _ in others}
+        assert ended == {issued.delivery for issued in others}
+        assert await state(acts, slow) is DeliveryState.SENDING
+        assert (await work.ended()).id == slow.delivery
+    assert await state(acts, slow) is DeliveryState.DELIVERED
+
+
+async def test_no_more_are_under_way_than_the_provider_takes(acts, working):
+    running, most = 0, 0
+    may_end = asyncio.Event()
+
+    async def hold(message):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        if running == Carrier.most_at_once:
+            may_end.set()
+        await may_end.wait()
+        running -= 1
+
+    for n in range(3 * Carrier.most_at_once):
+        await acts.send(to=phone(f"+86138001383{n:02d}"))
+    async with working(Carrier(does=hold)) as work:
+        for _ in range(3 * Carrier.most_at_once):
+            await work.ended()
+    assert most == Carrier.most_at_once
+
+
+@pytest.mark.parametrize("trouble", [OutcomeUnknown, ZeroDivisionError])
+async def test_doubt_is_unknown_and_not_repeated(acts, working, trouble):
+    """It may have arrived: twice is worse than not knowing."""
+
+    async def fail(message):
+        raise trouble
+
+    issued = await acts.send()
+    carrier = Carrier(does=fail)
+    async with working(carrier) as work:
+        assert (await work.ended()).state is DeliveryState.UNKNOWN
+    assert await state(acts, issued) is DeliveryState.UNKNOWN
+    assert len(carrier.handed) == 1
+
+
+async def test_doubt_is_repeated_under_the_same_key_where_that_is_harmless(acts, working):
+    async def fail_once(message):
+        if len(carrier.handed) == 1:
+            raise OutcomeUnknown
+
+    carrier = Carrier(does=fail_once, repeats=True)
+    await acts.send()
+    async with working(carrier) as work:
+        acts.now = (await work.ended()).not_before
+        assert (await work.ended()).state is DeliveryState.ACCEPTED
+    first, second = carrier.handed
+    assert first == second
+
+
+async def test_a_hand_over_that_takes_too_long_is_ended(acts, working):
+    class Hasty(Carrier):
+        timeout = timedelta(seconds=0.05)
+
+    async def never(message):
+        await asyncio.Event().wait()
+
+    await acts.send()
+    async with working(Hasty(does=never)) as work:
+        handover = await work.ended()
+    assert (handover.state, handover.reason) == (DeliveryState.UNKNOWN, "timed out")
+
+
+async def test_a_message_that_cannot_be_made_fails_alone(acts, working):
+    """A poison message blocks nothing: the next one goes out."""
+    poisoned = await acts.send()
+    acts.ring._seal[1] = AESGCM(bytes(32))  # as if it were another ring's
+    acts.ring._sealing = (acts.ring._sealing[0], acts.ring._seal[1])
+    sound = await acts.send(to=SILENT)
+    carrier = Carrier()
+    async with working(carrier) as work:
+        ended = {(one := await work.ended()).id: one.state for _ in range(2)}
+    assert ended[poisoned.delivery] is DeliveryState.FAILED
+    assert ended[sound.delivery] is DeliveryState.ACCEPTED
+    assert [message.to for message in carrier.handed] == [SILENT.address]
+    (delivery,) = await acts.store.deliveries(SHOP.id, poisoned.challenge_id)
+    assert delivery.reason == "KeyUnknown"
+
+
+@pytest.mark.parametrize("verb", ["next_due", "lease", "begin_sending", "record_handovers"])
+async def test_a_store_that_is_away_for_a_moment_loses_nothing(acts, working, verb):
+    """The message is handed over once, and what became of it is written down in the end."""
+    faltering = Faltering(acts.store, **{verb: 2})
+    house = msgspec.structs.replace(acts.house, store=faltering)
+    issued = await acts.send()
+    carrier = Carrier()
+    async with working(carrier, house) as work:
+        await work.ended()
+        if verb == "next_due":
+            again = await acts.send()
+            assert (await work.ended()).id == again.delivery
+    assert faltering.times == {verb: 0}
+    assert await state(acts, issued) is DeliveryState.ACCEPTED
+    assert len({message.key for message in carrier.handed}) == len(carrier.handed)
+
+
+async def test_what_is_under_way_is_finished_when_the_lane_is_stopped(acts, working):
+    """And written down: an orderly stop leaves nothing in doubt."""
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def hold(message):
+        begun.set()
+        await may_end.wait()
+
+    issued = await acts.send()
+    async with working(Carrier(does=hold)):
+        await begun.wait()
+        asyncio.get_running_loop().call_later(0.05, may_end.set)
+    assert await state(acts, issued) is DeliveryState.ACCEPTED
+
+
+async def test_a_provider_that_is_away_is_asked_again_later(acts, working):
+    async def away_once(message):
+        if len(carrier.handed) == 1:
+            raise ProviderUnavailable
+
+    carrier = Carrier(does=away_once)
+    issued = await acts.send()
+    async with working(carrier) as work:
+        acts.now = (await work.ended()).not_before
+        await work.ended()
+    assert await state(acts, issued) is DeliveryState.ACCEPTED

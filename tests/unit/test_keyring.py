@@ -1,0 +1,140 @@
+"""The key ring on disk: made once, readable to its owner, and never half."""
+
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from watchword import keyring
+from watchword.errors import ConfigInvalid
+
+PROCESSES = 4
+DEADLINE_S = 30
+
+_MAKE = """
+import sys
+from pathlib import Path
+from watchword import keyring
+print("ready", flush=True)
+sys.stdin.readline()
+print(keyring.load_or_make(Path(sys.argv[1])).index("same").hex())
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "data" / "keyring.json"
+
+
+@pytest.fixture
+def change(path):
+    """Break the file in some way."""
+    keyring.load_or_make(path)
+
+    def changed(**parts):
+        content = {**json.loads(path.read_text()), **parts}
+        path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+
+    return changed
+
+
+def test_a_ring_is_made_once_and_read_ever_after(path):
+    keys = keyring.load_or_make(path)
+    before = path.read_bytes()
+    again = keyring.load_or_make(path)
+    assert again.unseal(keys.seal(b"secret", b"x"), b"x") == b"secret"
+    assert again.index("a") == keys.index("a")
+    assert path.read_bytes() == before
+
+
+def test_only_its_owner_may_read_it(path):
+    """And no draft of it stays behind."""
+    keyring.load_or_make(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [one.name for one in path.parent.iterdir()] == ["keyring.json"]
+
+
+def test_a_ring_that_others_may_read_is_refused(path):
+    keyring.load_or_make(path)
+    path.chmod(0o640)
+    with pytest.raises(ConfigInvalid, match="0600"):
+        keyring.load_or_make(path)
+
+
+def test_processes_that_start_at_once_make_one_ring(path):
+    """Whoever comes second takes the first one's."""
+    racing = [
+        subprocess.Popen(
+            [sys.executable, "-c", _MAKE, path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(PROCESSES)
+    ]
+    for process in racing:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    told = {process.communicate("\n", timeout=DEADLINE_S)[0] for process in racing}
+    assert len(told) == 1
+    assert told == {keyring.load_or_make(path).index("same").hex() + "\n"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"null", b"\xff\xfe", b'{"index":1}'])
+def test_what_is_no_ring_is_a_wrong_setting(path, content):
+    path.parent.mkdir()
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with pytest.raises(ConfigInvalid, match=r"keyring\.json"):
+        keyring.load_or_make(path)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"index": ""},
+        {"index": "c2hvcnQ="},
+        {"index": None},
+        {"seal": []},
+        {"code": [{"id": 1, "secret": ""}]},
+        {"journal": [{"id": 1, "secret": "!!"}]},
+        {"code": [{"id": 0, "secret": "A" * 43 + "="}], "active": {"code": 0}},
+        {"seal": [{"id": 70000, "secret": "A" * 43 + "="}]},
+        {"active": {"code": 1, "seal": 9, "journal": 1}},
+        {"active": {}},
+    ],
+    ids=str,
+)
+def test_a_damaged_ring_is_refused_rather_than_used(path, change, parts):
+    """A key cut short would still make digests, and nobody would notice."""
+    change(**parts)
+    with pytest.raises(ConfigInvalid):
+        keyring.load_or_make(path)
+
+
+def test_a_refusal_shows_nothing_of_the_ring(path, change):
+    change(active={})
+    index = json.loads(path.read_text())["index"]
+    with pytest.raises(ConfigInvalid) as refusal:
+        keyring.load_or_make(path)
+    assert index not in str(refusal.value)
+
+
+def test_several_ids_may_live_in_one_file(path, change):
+    """Rotation needs no new format."""
+    old = keyring.load_or_make(path)
+    sealed = old.seal(b"secret", b"x")
+    file = json.loads(path.read_text())
+    fresh = {"id": 2, "secret": "A" * 43 + "="}
+    change(seal=[*file["seal"], fresh], active={**file["active"], "seal": 2})
+    keys = keyring.load_or_make(path)
+    assert keys.unseal(sealed, b"x") == b"secret"
+    assert keys.seal(b"", b"")[:2] == b"\x00\x02"
+
+
+def test_a_folder_in_its_place_is_a_wrong_setting(tmp_path: Path):
+    with pytest.raises(ConfigInvalid):
+        keyring.load_or_make(tmp_path)

@@ -1,0 +1,333 @@
+"""No readable code and no full destination rests, or is said, where it is not needed.
+
+A server in a world of trouble (troubled_server.py) is asked for 16-character codes, in every way
+that goes right or wrong; then all it left is searched: files as raw bytes, so that free pages and
+the write-ahead log count too, both streams, every answer, the metrics.
+"""
+
+import asyncio
+import socket
+import sqlite3
+import subprocess
+import sys
+from base64 import b64encode
+from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
+from urllib.parse import quote
+
+import httpx2
+import pytest
+from aiosmtpd.controller import Controller
+
+from tests.whole.conftest import DEADLINE_S, ROOT, House, environment, eventually
+from tests.whole.leaks import leaks, spellings
+from tests.whole.trouble import rows
+from watchword.bootstrap import bootstrap, now
+from watchword.config import Settings
+from watchword.domain.app import Scope, Terms
+from watchword.domain.destination import phone
+
+TROUBLED = (sys.executable, "-m", "tests.whole.troubled_server")
+LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
+PHONES = {
+    "5678": "delivered",
+    "0001": "failed",
+    "0002": "cancelled",  # tried in vain, until too many codes were wrong
+    "0003": "accepted",
+    "0011": "failed",  # its text cannot be made
+    "0012": "cancelled",  # the carrier stumbles; it repeats harmlessly
+    "0013": "failed",
+    "0014": "cancelled",
+    "0015": "cancelled",
+    "0016": "delivered",  # something strewn about fails on its own
+}
+MAILBOXES = {"taken": "accepted", "refused": "failed", "later": "cancelled", "doubted": "unknown"}
+FIXED = "Zq7pXw3vRt9sKm5n"
+TESTER = "+8613977240999"
+SETTINGS = """
+log = "{form}"
+[policy]
+resend_interval_s = 0
+[providers.virtual]
+slow_s = 0
+[channels]
+sms = "virtual"
+email = "smtp"
+[providers.smtp]
+host = "127.0.0.1"
+port = {port}
+security = "none"
+sender = "codes@example.com"
+timeout_s = 2
+"""
+
+
+class Gossip:
+    """A relay that quotes the mail whenever it says no."""
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        quoted = b" ".join(envelope.content.split())[-400:].decode("ascii", "replace")
+        said = f"{quoted} for {envelope.rcpt_tos[0]}"
+        match envelope.rcpt_tos[0].partition(".")[0]:
+            case "refused":
+                return f"554 I do not like {said}"
+            case "later":
+                return f"451 I am too busy for {said}"
+            case "doubted":
+                return f"350 I wonder about {said}"
+        return f"250 I like {said}"
+
+
+@contextmanager
+def gossip():
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    controller = Controller(Gossip(), hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield port
+    finally:
+        controller.stop()
+
+
+class TroubledHouse(House):
+    """A house whose server is the troubled one, each start with a log of its own."""
+
+    starts = 0
+
+    def start(self, *words, **environ):
+        self.starts += 1
+        with self.log.open("w") as log:
+            return subprocess.Popen(
+                [*TROUBLED, "serve", "--port", "0", *words, "--data", self.folder],
+                cwd=ROOT,
+                env=environment(DRAWN=str(self.drawn), PYTHONASYNCIODEBUG="1", **environ),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def log(self):
+        return self.folder.parent / f"serve-{self.starts}.log"
+
+    @property
+    def drawn(self):
+        return self.folder.parent / "drawn"
+
+    def codes(self):
+        return self.drawn.read_text().split()
+
+
+class Remains:
+    """What there is to search, and what for."""
+
+    def __init__(self):
+        self.secrets: dict[str, str] = {}  # what each of them is
+        self.places: dict[str, bytes] = {}
+        self.states: dict[str, str] = {}  # what became of the first delivery to a destination
+        self.logs = ""
+
+    def keep_files(self, house, when):
+        for file in sorted(house.folder.iterdir()):
+            self.places[f"{file.name} {when}"] = file.read_bytes()
+        self.places[f"{house.log.name} {when}"] = house.log.read_bytes()
+        self.logs += house.said()
+
+    def keep_answer(self, response):
+        """For every answer but the inbox's, which is where codes and addresses are needed."""
+        response.read()
+        head = f"{response.status_code} {response.headers.multi_items()}".encode()
+        name = f"answer {len(self.places)}: {response.request.method} {response.status_code}"
+        self.places[name] = head + response.content
+
+
+async def tenant(folder):
+    """An app with long codes and a test number, and a key of it that may do everything."""
+    async with bootstrap(Settings(data=str(folder)), deliver=False) as service:
+        app = await service.apps.create(name="Shop", origin="shop.example", now=now())
+        terms = Terms(alphabet=LETTERS, length=16, max_attempts=3)
+        await service.apps.set_terms(app.id, "*", terms, now())
+        ends_at = now() + timedelta(days=1)
+        await service.apps.add_test_number(app.id, phone(TESTER), FIXED, ends_at, now())
+        _, token = await service.apps.create_key(app.id, tuple(Scope), now=now())
+        return token
+
+
+def live_badly(api, house, remains):
+    """Everything that a caller can do right or wrong, to destinations that go right or wrong."""
+    destinations = [f"+861397724{ending}" for ending in PHONES]
+    destinations += [f"{trick}.Long.Local.Part.{len(trick)}@example.com" for trick in MAILBOXES]
+    sent: list[tuple[str, str]] = []
+    for to in [*destinations, TESTER]:
+        body = {"to": to, "channel": "email" if "@" in to else "sms", "purpose": "sign_in"}
+        headers = {"idempotency-key": f"send-{len(sent)}"}
+        for purpose in ("sign_in", "reset"):
+            answer = api.post("/v1/verifications", json={**body, "purpose": purpose})
+            assert answer.status_code == 201, answer.text
+        id = answer.json()["id"]
+        sent.append((id, to))
+        api.post(f"/v1/verifications/{id}/resend", headers=headers)
+        api.post(f"/v1/verifications/{id}/resend", headers=headers)
+        api.post(f"/v1/verifications/{id}/resend", headers=headers, json={"channel": "sms"})
+        remains.secrets[to.removeprefix("+86") if "@" not in to else to.partition("@")[0]] = "to"
+    for code in house.codes():
+        remains.secrets[code] = "code"
+    remains.secrets[FIXED] = "code"
+    eventually(lambda: is_at_rest(house.folder), "a try of each")
+    for id, to in sent:
+        check_badly(api, id, to, house.codes()[-1], remains)
+        ask_badly(api, id, to, house.codes()[-1])
+    shout(api.base_url.port, destinations[0], house.codes()[0])
+    return sent
+
+
+def check_badly(api, id, to, wrong, remains):
+    """Wrong codes till the end, a code that makes the server stumble; for some, the right one."""
+    path = f"/v1/verifications/{id}/check"
+    api.post(path, json={"code": f"{wrong}!"})
+    if to == TESTER:
+        assert api.post(path, json={"code": FIXED}).json()["status"] == "approved"
+    for typed in (wrong[::-1], to, wrong, wrong, wrong):
+        api.post(path, json={"code": typed}, headers={"idempotency-key": f"check-{typed}"})
+    api.get(f"/v1/verifications/{id}")
+    api.get(f"/v1/verifications/{id}/deliveries")
+
+
+def ask_badly(api, id, to, code):
+    """Requests that are refused, each with a code or a destination where it should not be."""
+    path = f"/v1/verifications/{id}/check"
+    right = {"to": to, "channel": "sms", "purpose": "sign_in"}
+    for wrong in (
+        {**right, "to": f"{to}{code}"},
+        {**right, "to": [to, code]},
+        {**right, "channel": f"{code} {to}"},
+        {**right, "channel": "email" if "@" not in to else "sms"},
+        {**right, "purpose": code},
+        {**right, "locale": code * 3},
+        {**right, "note": f"{code} {to}"},
+        {**right, "binding": {to: code, code: [to]}},
+        {**right, "client": {"ip": code, "fingerprint": to}},
+        {**right, "client": {"ip": to}},
+        {**right, "code_length": code},
+    ):
+        api.post("/v1/verifications", json=wrong)
+    as_json = {"content-type": "application/json"}
+    for bad in (f'{{"code": "{code}", "to": {to}', f'["{code}"]', f'{{"code": "{code}\ud800"}}'):
+        api.post(path, content=bad.encode("utf-8", "surrogatepass"), headers=as_json)
+    api.post(path, content=code.encode("utf-16"), headers=as_json)
+    api.post(path, content=f"code={code}", headers={"content-type": f"text/{code}"})
+    api.post(path, content=f'{{"code": "{code * 5000}"}}', headers=as_json)
+    api.post(path, json={"code": code}, headers={"idempotency-key": f"{code} {quote(to)}"})
+    api.get(f"/v1/verifications/{code}", params={"to": to})
+    api.get(f"/{code}/{quote(to)}", params={"Action": to})
+    api.get("/v1/inbox", params={"to": f"{to}{code}"})
+    api.get("/v1/inbox", params={"to": to, "limit": code})
+    api.get(f"/v1/verifications/{id}", headers={"authorization": f"Bearer {code}"})
+    api.get(f"/v1/verifications/{id}", headers={"authorization": f"Basic {quote(to)}"})
+
+
+def shout(port, to, code):
+    """What is no HTTP at all."""
+    for noise in (f"{code} {to}\r\n\r\n", f"GET /{to} HTTP/9\r\nx: {code}\r\n\r\n", f"\0{code}"):
+        with socket.create_connection(("127.0.0.1", port), DEADLINE_S) as line:
+            line.sendall(noise.encode())
+            line.shutdown(socket.SHUT_WR)
+            with suppress(ConnectionError):
+                line.recv(4096)
+
+
+@pytest.fixture(scope="module", params=["json", "text"])
+def remains(request, tmp_path_factory):
+    """Of a server that lived badly, was killed, lived on, and was stopped."""
+    house = TroubledHouse(tmp_path_factory.mktemp("troubled") / "data")
+    found = Remains()
+    house.folder.mkdir()
+    token = asyncio.run(tenant(house.folder))
+    with gossip() as port:
+        house.settings(SETTINGS.format(form=request.param, port=port))
+        house.run("demo")
+        house.process = house.start()
+        serving = house.announced()
+        with api(serving, token, found) as calls:
+            sent = live_badly(calls, house, found)
+            calls.get(f"{serving['admin_url']}/metrics")
+            calls.get("/metrics")
+            calls.get("/readyz")
+        house.process.kill()
+        house.process.wait()
+        assert (house.folder / "watchword.db-wal").stat().st_size > 0
+        found.keep_files(house, "after kill -9")
+        with house.serving() as serving, api(serving, token, found) as calls:
+            for id, to in sent:
+                (first, *_) = calls.get(f"/v1/verifications/{id}/deliveries").json()[
+                    "deliveries"
+                ] or [{"state": "none"}]
+                found.states[to] = first["state"]
+        found.keep_files(house, "after the end")
+    return found
+
+
+@contextmanager
+def api(serving, token, remains):
+    with httpx2.Client(
+        base_url=serving["base_url"],
+        headers={"authorization": f"Bearer {token}"},
+        timeout=DEADLINE_S,
+        event_hooks={"response": [remains.keep_answer]},
+    ) as calls:
+        yield calls
+
+
+def is_at_rest(folder):
+    """Every message was tried, and none is being tried."""
+    busy = "state IN ('leased', 'sending') OR (state = 'queued' AND tries = 0)"
+    return rows(folder, f"SELECT id FROM deliveries WHERE {busy}") == []  # noqa: S608
+
+
+def test_nothing_readable_is_left(remains):
+    """P5, as far as it goes: neither codes nor full destinations, in no spelling, anywhere."""
+    codes = [secret for secret, kind in remains.secrets.items() if kind == "code"]
+    assert len(codes) > 2 * (len(PHONES) + len(MAILBOXES))
+    assert all(len(code) == 16 for code in codes)
+    assert sorted(set(leaks(remains.secrets, remains.places))) == []
+
+
+def test_the_troubles_did_happen(remains):
+    """Each of the failures that could have told a secret is there, told without it."""
+    for sign in ("RuntimeError", "request_failed", "never retrieved"):
+        assert sign in remains.logs
+    assert any(" 500" in place for place in remains.places)
+    expected = {f"+861397724{ending}": state for ending, state in PHONES.items()}
+    expected |= {f"{k}.Long.Local.Part.{len(k)}@example.com": v for k, v in MAILBOXES.items()}
+    assert remains.states == {**expected, TESTER: "none"}
+
+
+@pytest.mark.parametrize("spelling", spellings("x"))
+def test_a_planted_leak_is_found(remains, spelling):
+    """In whatever spelling, wherever it lies."""
+    for secret in (max(remains.secrets), min(remains.secrets)):
+        needle = spellings(secret)[spelling]
+        for place, content in remains.places.items():
+            middle = len(content) // 2
+            planted = {place: content[:middle] + needle + content[middle:]}
+            assert place in {where for _, _, where in leaks([secret], planted)}
+
+
+@pytest.mark.parametrize("before", range(6))
+def test_a_secret_within_base64_is_found(before):
+    """Wherever it begins in what was encoded, and whatever follows it."""
+    hidden = b64encode(b"x" * before + FIXED.encode() + b"y" * (before // 2))
+    assert list(leaks([FIXED], {"here": hidden}))
+
+
+def test_a_deleted_row_is_found(remains, tmp_path):
+    """What SQLite only forgot is still on the disk."""
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(remains.places["watchword.db after the end"])
+    with closing(sqlite3.connect(copy, isolation_level=None)) as file:
+        file.execute("PRAGMA secure_delete = OFF")
+        file.execute("INSERT INTO records VALUES ('note', ?, 1, x'00', NULL)", (FIXED,))
+        file.execute("DELETE FROM records WHERE kind = 'note'")
+        assert file.execute("SELECT * FROM records WHERE key = ?", (FIXED,)).fetchall() == []
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert list(leaks([FIXED], {"copy": copy.read_bytes()}))
