@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import cache
 
 import idna
 import msgspec
@@ -17,6 +18,7 @@ from email_validator import EmailNotValidError, validate_email
 from watchword.errors import RequestInvalid
 
 LONGEST = 320
+_UNKNOWN_REGION = "ZZ"
 # The parser drops what it does not understand, and a digit too few is somebody else's number.
 _SPELLING = re.compile(r"\+[0-9 ().-]{1,39}")
 
@@ -63,7 +65,7 @@ def phone(text: str, *, field: str = "") -> Destination:
     if not _SPELLING.fullmatch(spelled):
         raise RequestInvalid("A phone number starts with + and its country code.", field=field)
     try:
-        number = phonenumbers.parse(spelled)
+        number = _plain(spelled) or phonenumbers.parse(spelled)
     except phonenumbers.NumberParseException:
         raise RequestInvalid("This is not a phone number.", field=field) from None
     if number.extension or not phonenumbers.is_possible_number(number):
@@ -75,6 +77,40 @@ def phone(text: str, *, field: str = "") -> Destination:
     return Destination(
         kind=Kind.PHONE, address=e164, identity=e164, limit_key=e164, country=country
     )
+
+
+def _plain(spelled: str) -> phonenumbers.PhoneNumber | None:
+    """What the parser makes of a number that leaves it nothing to do, at a tenth of its price.
+
+    That is: + and digits alone, no zero to keep or drop behind the country code, and nothing that
+    could be a national prefix. None for any other.
+    """
+    digits = spelled[1:]
+    if not digits.isdigit():
+        return None
+    for length in (1, 2, 3):
+        known, prefix = _country_code(digits[:length])
+        rest = digits[length:]
+        if known:
+            plain = rest[:1] not in ("", "0") and not (prefix and prefix.match(rest))
+            return _number(int(digits[:length]), int(rest)) if plain else None
+    return None
+
+
+@cache
+def _country_code(digits: str) -> tuple[bool, re.Pattern[str] | None]:
+    """Whether these digits are a country code, and what a national prefix looks like there."""
+    code = int(digits or "0")
+    region = phonenumbers.region_code_for_country_code(code)
+    if digits.startswith("0") or region == _UNKNOWN_REGION:
+        return False, None
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(code, region)
+    prefix = metadata.national_prefix_for_parsing if metadata else None
+    return True, re.compile(prefix) if prefix else None
+
+
+def _number(country_code: int, national: int) -> phonenumbers.PhoneNumber:
+    return phonenumbers.PhoneNumber(country_code=country_code, national_number=national)
 
 
 def mailbox(text: str, *, field: str = "") -> Destination:

@@ -1,5 +1,6 @@
 """Two spellings of one destination are one destination, before any key is made of it."""
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,3 +140,18 @@ def test_a_destination_prints_itself_masked():
 def test_a_phone_counts_under_its_block_of_a_thousand():
     assert phone(ANN).prefix == "+8613800138"
     assert destination.phone("+8613800138999").prefix == phone(ANN).prefix
+
+
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_a_number_spelled_plainly_is_read_as_the_parser_reads_it(region):
+    """The short way round the parser never ends elsewhere."""
+    kinds = phonenumbers.PhoneNumberType.values()
+    examples = [phonenumbers.example_number_for_type(region, kind) for kind in kinds]
+    numbers = {
+        phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        for number in examples
+        if number is not None
+    }
+    assert {phone(number).identity for number in numbers} == {
+        phone(f"{number[:4]} {number[4:]}").identity for number in numbers
+    }
