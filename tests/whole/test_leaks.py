@@ -290,6 +290,8 @@ def test_nothing_readable_is_left(remains):
     assert len(codes) > 2 * (len(PHONES) + len(MAILBOXES))
     assert all(len(code) == 16 for code in codes)
     assert sorted(set(leaks(remains.secrets, remains.places))) == []
+    size = sum(map(len, remains.places.values()))
+    print(f"{len(remains.secrets)} secrets, {len(remains.places)} places, {size} bytes")
 
 
 def test_the_troubles_did_happen(remains):

@@ -73,7 +73,9 @@ class Lane:
         """Other processes queue too, so look every now and then; a look takes no lock."""
         while self._free == 0 or not await self._patiently(self._is_due):
             try:
-                await asyncio.wait_for(self._stirred.wait(), _LOOK_EVERY_S)
+                # Not wait_for: before Python 3.12 it may swallow the cancellation that ends a lane.
+                async with asyncio.timeout(_LOOK_EVERY_S):
+                    await self._stirred.wait()
             except TimeoutError:
                 continue
             self._stirred.clear()

@@ -13,6 +13,7 @@ from msgspec import UNSET
 from watchword.directory.apps import Credential
 from watchword.domain.app import Scope
 from watchword.domain.challenge import Verdict
+from watchword.domain.destination import read
 from watchword.errors import ChallengeNotFound, QuotaExceeded, RequestInvalid, WatchwordError
 from watchword.ports import Inbox, Issued, Once, Received
 from watchword.service.cancel import cancel
@@ -73,7 +74,7 @@ async def create(call: Call) -> Answer:
         Send(
             app=call.credential.app,
             purpose=asked.purpose,
-            destination=wire.destination(asked.to, asked.channel),
+            destination=read(asked.to, field="/to"),
             channel=asked.channel.value,
             language=wire.language(asked.locale),
             code_length=None if asked.code_length is UNSET else asked.code_length,
@@ -91,9 +92,6 @@ async def create(call: Call) -> Answer:
 async def send_again(call: Call) -> Answer:
     """Send an open verification again, over the same or another channel."""
     asked: wire.AnotherSend = call.asked
-    if asked.channel is not UNSET:
-        challenge = await call.service.store.challenge(call.app_id, call.challenge_id)
-        wire.require_reach(asked.channel, wire.kind_of(challenge))
     issued = await resend(
         ResendWish(
             app=call.credential.app,

@@ -18,7 +18,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from watchword.domain.challenge import Challenge, State, Verdict
 from watchword.domain.delivery import Delivery, DeliveryState
-from watchword.domain.destination import LONGEST, Destination, Kind, read
+from watchword.domain.destination import LONGEST
 from watchword.domain.purpose import Purpose
 from watchword.errors import RequestInvalid
 from watchword.ports import Issued, Judged, Received
@@ -30,8 +30,6 @@ class Channel(StrEnum):
     SMS = "sms"
     EMAIL = "email"
 
-
-CARRIES = {Channel.SMS: Kind.PHONE, Channel.EMAIL: Kind.MAILBOX}
 
 MOST_PAIRS = 16
 MOST_BINDING_BYTES = 512
@@ -176,24 +174,6 @@ class InboxQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 encode = msgspec.json.Encoder().encode
-
-
-def destination(text: str, channel: Channel) -> Destination:
-    """Raises RequestInvalid at /to, or at /channel when it cannot reach such a destination."""
-    found = read(text, field="/to")
-    require_reach(channel, found.kind)
-    return found
-
-
-def require_reach(channel: Channel, kind: Kind) -> None:
-    """Raises RequestInvalid at /channel."""
-    if CARRIES[channel] is not kind:
-        raise RequestInvalid(f"A {kind} cannot be reached by {channel}.", field="/channel")
-
-
-def kind_of(challenge: Challenge) -> Kind:
-    """What a challenge was sent to; its mask shows as much."""
-    return Kind.MAILBOX if "@" in challenge.masked else Kind.PHONE
 
 
 def language(locale: str | UnsetType) -> str:

@@ -1,0 +1,230 @@
+"""What holds for the embedded store alone: its file, its connections, its statements."""
+
+import asyncio
+import re
+import sqlite3
+import stat
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.contract.acting import Acts
+from watchword import stores
+from watchword.errors import StoreUnavailable
+from watchword.stores.sqlite import SqliteStore
+from watchword.stores.sqlite._connection import PATIENCE_S, connect, migrations, prepare
+from watchword.stores.sqlite._queries import SQL, statements
+
+STORES = Path(stores.__file__).parent
+HERE = STORES / "sqlite"
+FULL = 2
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "data" / "watchword.db"
+
+
+@pytest.fixture
+async def store(path):
+    store = await SqliteStore.open(path)
+    yield store
+    await store.close()
+
+
+def pragmas(cursor):
+    (mode,) = cursor.execute("PRAGMA journal_mode").fetchone()
+    (level,) = cursor.execute("PRAGMA synchronous").fetchone()
+    (patience,) = cursor.execute("PRAGMA busy_timeout").fetchone()
+    return mode, level, patience
+
+
+async def test_every_connection_reads_back_wal_and_full(store, path):
+    """The writer's, a reader's, and any other that is opened: what is answered is on the disk."""
+    assert await store._writer.run(pragmas) == ("wal", FULL, 0)
+    assert await store._read(pragmas) == ("wal", FULL, 0)
+    assert await store.durability() == ("wal", FULL)
+    with closing(connect(path)) as connection:
+        assert pragmas(connection) == ("wal", FULL, 0)
+
+
+def test_connections_are_opened_in_one_place():
+    opened = [
+        (file.name, count)
+        for file in STORES.rglob("*.py")
+        if (count := file.read_text("utf-8").count("sqlite3.connect("))
+    ]
+    assert opened == [("_connection.py", 1)]
+
+
+async def test_a_reader_cannot_write(store):
+    with pytest.raises(StoreUnavailable):
+        await store._read(lambda cursor: cursor.execute("DELETE FROM records"))
+
+
+async def test_the_file_is_readable_to_its_owner_only(store, path):
+    """With what SQLite puts beside it."""
+    await Acts(store).send()
+    files = list(path.parent.iterdir())
+    assert path in files
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def shape(connection):
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name")
+    return [(kind, name, re.sub(r"\s+", " ", sql or "")) for kind, name, sql in rows]
+
+
+def test_the_migrations_add_up_to_the_schema(path):
+    prepare(path)
+    with closing(connect(path)) as migrated, closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript((HERE / "schema.sql").read_text("utf-8"))
+        assert shape(migrated) == shape(fresh)
+        assert migrated.execute("PRAGMA user_version").fetchone() == (len(migrations()),)
+
+
+def test_every_table_is_strict(path):
+    prepare(path)
+    with closing(connect(path)) as connection:
+        rows = connection.execute("PRAGMA table_list").fetchall()
+    tables = {row[1]: row[5] for row in rows if not row[1].startswith("sqlite_")}
+    assert len(tables) >= 7
+    assert set(tables.values()) == {1}
+
+
+def test_preparing_twice_is_the_same_as_once(path):
+    prepare(path)
+    with closing(connect(path)) as connection:
+        before = shape(connection)
+    prepare(path)
+    with closing(connect(path)) as connection:
+        assert shape(connection) == before
+
+
+async def test_a_file_of_a_newer_watchword_is_left_alone(path):
+    prepare(path)
+    with closing(connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    with pytest.raises(StoreUnavailable, match="newer"):
+        await SqliteStore.open(path)
+
+
+async def test_what_is_no_database_is_not_opened(path):
+    path.parent.mkdir()
+    path.write_bytes(b"not a database" * 100)
+    with pytest.raises(StoreUnavailable):
+        await SqliteStore.open(path)
+    assert path.read_bytes() == b"not a database" * 100
+
+
+async def test_many_may_make_the_file_at_once(path):
+    opened = await asyncio.gather(*(SqliteStore.open(path) for _ in range(8)))
+    await asyncio.gather(*(Acts(store).send() for store in opened))
+    for store in opened:
+        await store.close()
+
+
+def sources():
+    return "".join(file.read_text("utf-8") for file in HERE.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", sorted(SQL))
+def test_every_statement_is_used(name):
+    assert f'"{name}"' in sources()
+
+
+def test_every_statement_asked_for_is_there():
+    asked = set(re.findall(r'SQL\["(\w+)"\]', sources()))
+    assert asked <= set(statements())
+
+
+@pytest.mark.parametrize("name", sorted(SQL))
+def test_no_statement_reads_a_whole_table(path, name):
+    """With a million rows each of them is as quick as with ten."""
+    prepare(path)
+    numbered = [int(number) for number in re.findall(r"\?(\d+)", SQL[name])]
+    marks = max(numbered, default=SQL[name].count("?"))
+    with closing(connect(path)) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", (0,) * marks).fetchall()
+    walks = [step[3] for step in plan if re.match(r"SCAN (?!\(|CONSTANT)", step[3])]
+    assert [walk for walk in walks if "USING" not in walk and "subquery" not in walk] in (
+        [],
+        ["SCAN onces"],  # in the order of its rows, and only the first few
+    )
+
+
+async def test_a_lock_held_for_a_moment_is_waited_for(store, path):
+    """Another process commits; ours goes next."""
+    await store.ready()
+    with closing(connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        freed = threading.Timer(0.1, other.execute, ("COMMIT",))
+        freed.start()
+        assert (await Acts(store).send()).opened
+        freed.join()
+
+
+async def test_a_lock_held_for_long_is_told_and_nothing_is_done(store, path):
+    """After two seconds; once it is free everything works, without a restart."""
+    acts = Acts(store)
+    await store.ready()
+    with closing(connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        told = await asyncio.gather(*(acts.send() for _ in range(5)), return_exceptions=True)
+        assert {type(one) for one in told} == {StoreUnavailable}
+        assert PATIENCE_S <= time.monotonic() - began < PATIENCE_S + 3
+        other.execute("ROLLBACK")
+    issued = await acts.send()
+    assert issued.opened
+    assert len(await store.deliveries("shop", issued.challenge_id)) == 1
+
+
+async def test_a_look_waits_for_nobody(store, path):
+    """Readers go on while another process writes."""
+    issued = await Acts(store).send()
+    with closing(connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("UPDATE challenges SET attempts = 4")
+        found = await store.challenge("shop", issued.challenge_id)
+        other.execute("ROLLBACK")
+    assert found.attempts == 0
+
+
+async def test_a_defect_in_one_act_is_its_own_callers(store):
+    """Those that share its commit are done."""
+    acts = Acts(store)
+
+    def defect(cursor):
+        cursor.execute("DELETE FROM challenges")
+        raise ZeroDivisionError
+
+    first = await acts.send()
+    told = await asyncio.gather(
+        acts.send(subject=b"a"),
+        store._writer.run(defect),
+        acts.send(subject=b"b"),
+        return_exceptions=True,
+    )
+    assert isinstance(told[1], ZeroDivisionError)
+    for issued in (first, told[0], told[2]):
+        assert await store.challenge("shop", issued.challenge_id)
+
+
+async def test_a_closed_store_does_nothing_more(path):
+    store = await SqliteStore.open(path)
+    acts = Acts(store)
+    waiting = asyncio.gather(*(acts.send(subject=str(n).encode()) for n in range(5)))
+    await asyncio.sleep(0)
+    await store.close()
+    assert len(await waiting) == 5
+    with pytest.raises(StoreUnavailable):
+        await acts.send()
