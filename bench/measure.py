@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 
 import msgspec
@@ -14,6 +14,7 @@ from bench.load import Answers, Client
 from bench.process import ServerProcess
 
 BUSY = 0.9
+CONSTANT, PLAIN = "constant", "plain constant"
 CROWD = 32
 """From so many clients on, a figure counts only if the server was the one too slow."""
 
@@ -33,23 +34,41 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     statuses: dict[int, int]
 
 
+class Beside(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scenario does and spends as a share of a constant route, window by window; and that
+    route's own p50."""
+
+    rate: float
+    cpu: float
+    p50: float
+
+    @classmethod
+    def medians(cls, windows: Sequence[Window], routes: Sequence[Window]) -> Beside:
+        pairs = list(zip(windows, routes, strict=True))
+        return cls(
+            rate=median(w.rate / r.rate for w, r in pairs),
+            cpu=median(w.cpu_us / r.cpu_us for w, r in pairs),
+            p50=median(r.p50 for r in routes),
+        )
+
+
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """The medians of the windows of one scenario; `ratio` to the constant route beside each."""
+    """The medians of the windows of one scenario; a send or a check also beside the constant route
+    of the stack and beside the plain one."""
 
     scenario: str
     clients: int
     worker: bool
     rate: float
-    ratio: float | None
     p50: float
     p99: float
     cpu_us: float
-    cpu_ratio: float | None
-    constant_p50: float | None
     busy: float
     client_busy: float
     others: float
     statuses: dict[int, int]
+    to_constant: Beside | None = None
+    to_plain: Beside | None = None
     rate_until_delivered: float | None = None
 
     @property
@@ -106,32 +125,26 @@ def figure(
     windows: Sequence[Window],
     *,
     worker: bool = False,
-    beside: Sequence[Window] = (),
+    constant: Sequence[Window] = (),
+    plain: Sequence[Window] = (),
     until_delivered: Sequence[float] = (),
 ) -> Figure:
-    pairs = list(zip(windows, beside, strict=False))
     return Figure(
         scenario=scenario,
         clients=clients,
         worker=worker,
         rate=median(w.rate for w in windows),
-        ratio=_median(w.rate / c.rate for w, c in pairs),
         p50=median(w.p50 for w in windows),
         p99=median(w.p99 for w in windows),
         cpu_us=median(w.cpu_us for w in windows),
-        cpu_ratio=_median(w.cpu_us / c.cpu_us for w, c in pairs if c.cpu_us),
-        constant_p50=_median(c.p50 for c in beside),
         busy=median(w.busy for w in windows),
         client_busy=median(w.client_busy for w in windows),
         others=median(w.others for w in windows),
         statuses=dict(sum((Counter(w.statuses) for w in windows), Counter[int]())),
-        rate_until_delivered=_median(until_delivered),
+        to_constant=Beside.medians(windows, constant) if constant else None,
+        to_plain=Beside.medians(windows, plain) if plain else None,
+        rate_until_delivered=median(until_delivered) if until_delivered else None,
     )
-
-
-def _median(values: Iterable[float]) -> float | None:
-    known = list(values)
-    return median(known) if known else None
 
 
 class _Quiet:

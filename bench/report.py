@@ -39,37 +39,33 @@ def _sections(results: Results) -> Iterator[str]:
     for kind, places in results.profiles.items():
         yield _profile(kind, places)
     if verdicts := list(claims(results)):
-        rows = [(c.says, c.measured, c.wanted, "holds" if c.holds else "MISSED") for c in verdicts]
+        rows = [(c.says, c.measured, c.wanted, c.verdict) for c in verdicts]
         yield table(("claim", "measured", "wanted", ""), rows)
 
 
 def _speed(figures: Sequence[Figure]) -> str:
     heads = (
-        *("scenario", "worker", "clients", "per second", "ratio", "p50 ms", "p99 ms"),
-        *(
-            "CPU us",
-            "CPU ratio",
-            "server busy",
-            "client busy",
-            "others",
-            "until delivered/s",
-            "note",
-        ),
+        *("scenario", "worker", "clients", "per second", "to constant", "to plain"),
+        *("p50 ms", "p99 ms", "CPU us", "CPU to constant", "CPU to plain"),
+        *("server busy", "client busy", "others", "until delivered/s", "note"),
     )
     return table(heads, [_speed_row(figure) for figure in figures])
 
 
 def _speed_row(figure: Figure) -> tuple[str, ...]:
+    beside = [each for each in (figure.to_constant, figure.to_plain) if each is not None]
+    rates = [f"{each.rate:.3f}" for each in beside] or ["", ""]
+    costs = [f"{each.cpu:.2f}" for each in beside] or ["", ""]
     return (
         figure.scenario,
         "on" if figure.worker else "off",
         str(figure.clients),
         f"{figure.rate:.0f}",
-        _or_blank(figure.ratio, ".3f"),
+        *rates,
         f"{figure.p50:.2f}",
         f"{figure.p99:.2f}",
         f"{figure.cpu_us:.0f}",
-        _or_blank(figure.cpu_ratio, ".2f"),
+        *costs,
         f"{figure.busy:.0%}",
         f"{figure.client_busy:.0%}",
         f"{figure.others:.0%}",

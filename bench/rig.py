@@ -57,11 +57,15 @@ class Rig:
         """Every route has run a few hundred times before the first window opens."""
         requests = self.checks(_WARM_UP)
         with self.client(CROWD) as client:
-            client.closed_loop(islice(self.traffic.constants(), _WARM_UP), _FOR_EVER)
+            for constants in (self.traffic.constants(), self.traffic.plain_constants()):
+                client.closed_loop(islice(constants, _WARM_UP), _FOR_EVER)
             client.closed_loop(requests, _FOR_EVER)
 
     def constant(self, clients: int) -> Window:
         return self.load(self.traffic.constants(), clients)[0]
+
+    def plain_constant(self, clients: int) -> Window:
+        return self.load(self.traffic.plain_constants(), clients)[0]
 
     def send(self, clients: int) -> Window:
         window, answers = self.load(self.traffic.sends(), clients)
@@ -70,9 +74,8 @@ class Rig:
         self._check_rates.setdefault(clients, window.rate * _CHECKS_TO_SENDS)
         return window
 
-    def check(self, clients: int) -> Window:
-        """Half right, half wrong, each for a challenge that was sent beforehand."""
-        window, _ = self.load(self.checks_for_a_window(clients), clients)
+    def check(self, clients: int, checks: Iterator[bytes]) -> Window:
+        window, _ = self.load(checks, clients)
         self._check_rates[clients] = window.rate
         return window
 
@@ -88,7 +91,8 @@ class Rig:
         return loaded(self.server, client, lambda: client.open_loop(sends, rate, seconds))[0]
 
     def checks_for_a_window(self, clients: int) -> Iterator[bytes]:
-        """More than so many clients get through in a window."""
+        """More than so many clients get through in a window: half right, half wrong, each for a
+        challenge that was sent beforehand."""
         rate = self._check_rates.get(clients, _CHECKS_A_SECOND)
         return self.checks(int(rate * self.plan.seconds * _SPARE) + clients)
 

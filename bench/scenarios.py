@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import msgspec
 
 from bench.load import Answers, Client
-from bench.measure import CROWD, Figure, Window, figure
+from bench.measure import CONSTANT, CROWD, PLAIN, Figure, Window, figure
 from bench.rig import Plan, Rig, new_data, rig_on, rigged, several
 from bench.sampling import Place
 from bench.seed import ROWS_A_SEND, seed
@@ -21,7 +22,9 @@ from bench.traffic import Traffic
 Tell = Callable[[str], None]
 
 SWEPT_WITHIN = 600.0
-_SLICE = 5.0
+SLICE = 2.5
+"""A slice of the sweep is so many windows long."""
+CROWDS = [(cores, processes) for cores in (1, 2) for processes in (2, 4)]
 _SPARE = 1.05
 _WARM_UP_S = 0.5
 
@@ -50,7 +53,7 @@ class Million(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sweeping(msgspec.Struct, frozen=True, kw_only=True):
-    """Expired rows going at half the peak rate; each figure the medians of slices of 5 s."""
+    """Expired rows going at half the peak rate; each figure the medians of slices."""
 
     rows: int
     seconds: float
@@ -60,8 +63,22 @@ class Sweeping(msgspec.Struct, frozen=True, kw_only=True):
     slowest_p99: float
 
 
+class Turn(NamedTuple):
+    """A window of sends or checks, just after one of the constant route and just before one of the
+    plain."""
+
+    constant: Window
+    window: Window
+    plain: Window
+    until_delivered: float | None = None
+
+    def __str__(self) -> str:
+        beside = f"of {self.constant.rate:.0f}/s, plain {self.plain.rate:.0f}/s"
+        return f"{self.window.rate:8.0f}/s  {beside}"
+
+
 def speed(plan: Plan, tell: Tell, *, kinds: set[str], deliver: bool) -> list[Figure]:
-    """Sends and checks beside the constant route, for each number of clients."""
+    """Sends and checks beside both constant routes, for each number of clients."""
     with rigged(plan, deliver=deliver) as rig:
         return [
             each
@@ -73,33 +90,40 @@ def speed(plan: Plan, tell: Tell, *, kinds: set[str], deliver: bool) -> list[Fig
 def _speed_of(
     rig: Rig, clients: int, tell: Tell, *, kinds: set[str], deliver: bool
 ) -> list[Figure]:
-    windows: dict[str, list[Window]] = {"constant": [], "send": [], "check": []}
-    beside: dict[str, list[Window]] = {"send": [], "check": []}
-    delivered: list[float] = []
+    turns: dict[str, list[Turn]] = {kind: [] for kind in sorted(kinds, reverse=True)}
     for _ in range(rig.plan.rounds):
-        for kind in sorted(kinds, reverse=True):
-            constant = rig.constant(clients)
-            if kind == "send":
-                window, rate = _sent_and_delivered(rig, clients)
-                delivered.append(rate)
-            else:
-                window = rig.check(clients)
-            windows["constant"].append(constant)
-            windows[kind].append(window)
-            beside[kind].append(constant)
-            tell(f"{clients:4} clients  {kind:6} {window.rate:8.0f}/s  of {constant.rate:.0f}/s")
+        for kind, taken in turns.items():
+            turn = _turn(rig, kind, clients)
+            tell(f"{clients:4} clients  {kind:6} {turn}")
+            taken.append(turn)
+    every = [turn for taken in turns.values() for turn in taken]
     return [
-        figure(
-            kind,
-            clients,
-            found,
-            worker=deliver,
-            beside=beside.get(kind, ()),
-            until_delivered=delivered if deliver and kind == "send" else (),
-        )
-        for kind, found in windows.items()
-        if found
+        figure(CONSTANT, clients, [turn.constant for turn in every], worker=deliver),
+        figure(PLAIN, clients, [turn.plain for turn in every], worker=deliver),
+        *(_figure_of(kind, clients, taken, deliver) for kind, taken in turns.items()),
     ]
+
+
+def _turn(rig: Rig, kind: str, clients: int) -> Turn:
+    if kind == "check":
+        checks = rig.checks_for_a_window(clients)
+        return Turn(rig.constant(clients), rig.check(clients, checks), rig.plain_constant(clients))
+    constant = rig.constant(clients)
+    window, delivered = _sent_and_delivered(rig, clients)
+    return Turn(constant, window, rig.plain_constant(clients), delivered)
+
+
+def _figure_of(kind: str, clients: int, turns: Sequence[Turn], deliver: bool) -> Figure:
+    delivered = [turn.until_delivered for turn in turns if turn.until_delivered is not None]
+    return figure(
+        kind,
+        clients,
+        [turn.window for turn in turns],
+        worker=deliver,
+        constant=[turn.constant for turn in turns],
+        plain=[turn.plain for turn in turns],
+        until_delivered=delivered if deliver else (),
+    )
 
 
 def _sent_and_delivered(rig: Rig, clients: int) -> tuple[Window, float]:
@@ -171,18 +195,15 @@ def _swept(rig: Rig, client: Client, peak: float, tell: Tell) -> Sweeping:
 
 
 def _slice(rig: Rig, client: Client, peak: float, tell: Tell) -> Window:
-    window = rig.steady(client, peak / 2, min(_SLICE, 2 * rig.plan.seconds))
+    window = rig.steady(client, peak / 2, SLICE * rig.plan.seconds)
     tell(f"{window.rate:.0f}/s, p99 {window.p99:.1f} ms, others {window.others:.0%}")
     return window
 
 
 def processes(plan: Plan, tell: Tell) -> list[Crowded]:
     """Two and four server processes on one file, sharing the server's core, then both cores."""
-    return [
-        _crowded(plan, many, cores, tell)
-        for cores in ({plan.server_core}, {plan.server_core, plan.client_core})
-        for many in (2, 4)
-    ]
+    cores = [plan.server_core, plan.client_core]
+    return [_crowded(plan, many, set(cores[:shared]), tell) for shared, many in CROWDS]
 
 
 def _crowded(plan: Plan, many: int, cores: set[int], tell: Tell) -> Crowded:
@@ -210,9 +231,9 @@ def _even_round(client: Client, traffic: Traffic, seconds: float) -> list[Answer
 
 
 def profile(plan: Plan, tell: Tell, *, kinds: set[str], deliver: bool) -> dict[str, list[Place]]:
-    """Where the server's CPU time goes, for the constant route and each kind."""
+    """Where the server's CPU time goes, for both constant routes and each kind."""
     with rigged(plan, deliver=deliver, profile=True) as rig:
-        return {kind: _profiled(rig, kind, tell) for kind in ("constant", *sorted(kinds))}
+        return {kind: _profiled(rig, kind, tell) for kind in (CONSTANT, PLAIN, *sorted(kinds))}
 
 
 def _profiled(rig: Rig, kind: str, tell: Tell) -> list[Place]:
@@ -226,7 +247,9 @@ def _profiled(rig: Rig, kind: str, tell: Tell) -> list[Place]:
 def _requests(rig: Rig, kind: str) -> Iterator[bytes]:
     if kind == "check":
         return rig.checks_for_a_window(CROWD)
-    return rig.traffic.sends() if kind == "send" else rig.traffic.constants()
+    traffic = rig.traffic
+    endless = {CONSTANT: traffic.constants, PLAIN: traffic.plain_constants, "send": traffic.sends}
+    return endless[kind]()
 
 
 def _seed(data: Path, tell: Tell, *, many: int, age: timedelta, ttl: timedelta) -> float:

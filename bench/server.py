@@ -1,4 +1,4 @@
-"""The measured process: watchword as `serve` runs it, and one route that always says the same.
+"""The measured process: watchword as `serve` runs it, and two routes that always say the same.
 
 Answers its commands, one a line on stdin, with JSON lines on stdout; ends when stdin ends.
 """
@@ -17,44 +17,19 @@ from typing import BinaryIO, cast
 
 import msgspec
 
+from bench import constants
 from bench.inside import settings
 from bench.sampling import Place, Sampler
-from bench.traffic import CONSTANT_PATH
 from watchword import web
 from watchword.bootstrap import Service, bootstrap
 from watchword.cli import answering
 from watchword.cli.serve import listen
 from watchword.ports import Store, Swept
 from watchword.service.sweep import sweep
-from watchword.surfaces.exchange import Answer, Application, Exchange, Receive, Scope, Send
+from watchword.surfaces.exchange import Application
 
 CHANNELS = ("sms", "email")
 _LOOK_EVERY_S = 0.02
-
-
-class Constant:
-    """Reads what it is sent as every dialect does, and answers as much as a send answers."""
-
-    _answer = Answer(
-        201,
-        [(b"content-type", b"application/json"), (b"location", b"/v1/verifications/" + b"0" * 26)],
-        msgspec.json.encode(
-            {
-                "id": "0" * 26,
-                "status": "pending",
-                "to": "+86*********00",
-                "channel": "sms",
-                "expires_at": "2026-01-01T00:10:00Z",
-                "resend_at": "2026-01-01T00:01:00Z",
-                "attempts_left": 5,
-            }
-        ),
-    )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send)
-        await exchange.body()
-        await exchange.answer(self._answer)
 
 
 class Counted:
@@ -122,7 +97,7 @@ async def serve(options: argparse.Namespace, answers: BinaryIO) -> None:
     listening = listen("127.0.0.1", 0)
     sampler = Sampler() if options.profile else None
     async with bootstrap(settings(options.data), deliver=options.deliver) as service:
-        server = answering._server(application(service), None)
+        server = answering.server_for(application(service), None)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         commands = Commands(service, delivers=options.deliver, sampler=sampler)
         _tell(answers, {"port": listening.getsockname()[1]})
@@ -133,7 +108,7 @@ async def serve(options: argparse.Namespace, answers: BinaryIO) -> None:
 
 
 def application(service: Service) -> Application:
-    return web.application(service, extra=[(CONSTANT_PATH, Constant())])
+    return web.application(service, extra=constants.owners())
 
 
 async def _lines_of_stdin() -> AsyncIterator[str]:

@@ -9,6 +9,7 @@ from itertools import count
 import msgspec
 
 CONSTANT_PATH = "/bench/constant"
+PLAIN_PATH = "/bench/plain"
 _MAGIC_ENDINGS = 5
 _PHONES_A_BLOCK = 10_000 - _MAGIC_ENDINGS
 
@@ -36,8 +37,12 @@ class Traffic:
             yield post % (serial, _sized(self._send_body(serial)))
 
     def constants(self) -> Iterator[bytes]:
-        """The same bytes as `sends`, for the route that only reads them."""
+        """The same bytes as `sends`, for the route of the stack that always says the same."""
         return self.sends(CONSTANT_PATH)
+
+    def plain_constants(self) -> Iterator[bytes]:
+        """And for the one below the stack."""
+        return self.sends(PLAIN_PATH)
 
     def checks(self, known: Sequence[Known]) -> Iterator[bytes]:
         """One for each challenge: a right code, a wrong one, a right one ..."""

@@ -19,8 +19,8 @@ from watchword.domain.failures import Budget
 from watchword.domain.keys import KeyRing
 from watchword.domain.policy import Policy, Resend
 from watchword.domain.quota import Quota, Scope, Span
-from watchword.errors import ConfigInvalid
-from watchword.ports import Clock, Inbox, Provider, Store
+from watchword.errors import ConfigInvalid, RecordConflict
+from watchword.ports import Clock, Inbox, Provider, Store, Write
 from watchword.providers import smtp, virtual
 from watchword.service.await_outcome import Outcomes
 from watchword.service.deliver import Lane
@@ -86,6 +86,7 @@ async def bootstrap(
     store = await SqliteStore.open(settings.store_path)
     providers = _providers(settings, carriers, keys, clock)
     try:
+        await _pin(keys, store, clock())
         service = await _service(settings, keys, store, providers, clock)
         task = asyncio.create_task(service.deliver()) if deliver else None
         try:
@@ -97,6 +98,17 @@ async def bootstrap(
         for provider in set(providers.values()):
             await provider.close()
         await store.close()
+
+
+async def _pin(keys: KeyRing, store: Store, now: datetime) -> None:
+    """Keep the ring's fingerprint at the first start: under another ring no code would be right,
+    and every limit would begin anew. Raises ConfigInvalid."""
+    pinned = Write(kind="keyring", key="fingerprint", version=0, body=keys.fingerprint.encode())
+    with suppress(RecordConflict):
+        await store.write([pinned], now)
+    found = await store.record(pinned.kind, pinned.key, now)
+    if found is None or found.body != pinned.body:
+        raise ConfigInvalid(["keys.path: this store was made under another key ring."])
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -38,9 +38,9 @@ def load_or_make(path: Path) -> KeyRing:
 
     Raises ConfigInvalid when the file cannot be read, is not a key ring, or others may read it.
     """
-    if not path.exists():
-        _make(path)
     try:
+        if not path.exists():
+            _make(path)
         if path.stat().st_mode & 0o077:
             raise ConfigInvalid([f"keys.path: {path} must be readable to its owner only (0600)."])
         file = msgspec.json.decode(path.read_bytes(), type=_File)

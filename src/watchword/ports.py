@@ -225,7 +225,15 @@ class Store(ChallengeStore, DeliveryStore, RecordStore, Protocol):
 
 class Texts(Protocol):
     def render(
-        self, purpose: Purpose, channel: str, language: str, words: Words, *, key: str, to: str
+        self,
+        purpose: Purpose,
+        channel: str,
+        language: str,
+        words: Words,
+        *,
+        key: str,
+        to: str,
+        expires_at: datetime | None = None,
     ) -> Message:
         """Say it in this language or the nearest one offered. Raises ChannelUnavailable."""
 

@@ -393,7 +393,9 @@ class Machine(RuleBasedStateMachine):
     def waits_as_told(self, app, to):
         """A tick before the end of a wait it is still refused; the rules above try the rest."""
         if refusal := self.model.refuses_send(app, to, b"", "", self.now):
-            self.acts.later(refusal[1] - TICK)
+            _, wait = refusal
+            assert wait
+            self.acts.later(wait - TICK)
             assert self.refused(self.acts.send(app, to))[0]
             self.acts.later(TICK)
 

@@ -12,7 +12,7 @@ from watchword.domain.challenge import State, Verdict
 from watchword.domain.destination import phone
 from watchword.domain.quota import Quota, Scope, Span
 from watchword.errors import ChallengeNotFound, QuotaExceeded, WatchwordError
-from watchword.ports import Write
+from watchword.ports import Swept, Write
 
 
 async def there(acts, issued):
@@ -33,9 +33,7 @@ async def test_a_sweep_deletes_a_handful_and_says_when_there_is_more(acts):
     assert sum([await there(acts, one) is not None for one in sent]) >= 20
     assert await acts.sweep(most=10) > 1
     assert not any([await there(acts, one) for one in sent])
-    assert await acts.store.sweep(acts.now, most=10) == type(
-        await acts.store.sweep(acts.now, most=10)
-    )(0, False)
+    assert await acts.store.sweep(acts.now, most=10) == Swept(0, False)
 
 
 async def test_the_codes_of_what_expired_are_wiped(acts):

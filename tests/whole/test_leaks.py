@@ -146,7 +146,7 @@ async def tenant(folder):
     async with bootstrap(Settings(data=str(folder)), deliver=False) as service:
         app = await service.apps.create(name="Shop", origin="shop.example", now=now())
         terms = Terms(alphabet=LETTERS, length=16, max_attempts=3)
-        await service.apps.set_terms(app.id, "*", terms, now())
+        await service.apps.set_terms(app.id, "*", lambda _: terms, now())
         ends_at = now() + timedelta(days=1)
         await service.apps.add_test_number(app.id, phone(TESTER), FIXED, ends_at, now())
         _, token = await service.apps.create_key(app.id, tuple(Scope), now=now())

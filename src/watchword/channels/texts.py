@@ -9,6 +9,7 @@ choose by them. It has no loops, calls, filters or arithmetic, so that what it s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -59,7 +60,15 @@ class Texts:
         return self._languages.get((channel, f"{purpose.value}.txt"), ())
 
     def render(
-        self, purpose: Purpose, channel: str, language: str, words: Words, *, key: str, to: str
+        self,
+        purpose: Purpose,
+        channel: str,
+        language: str,
+        words: Words,
+        *,
+        key: str,
+        to: str,
+        expires_at: datetime | None = None,
     ) -> Message:
         """Say the code in this language, or in the nearest one that there are words for.
 
@@ -87,6 +96,7 @@ class Texts:
             language=language,
             brand=brand,
             code=words.code,
+            expires_at=expires_at,
         )
 
     def _parts(self, stem: str, values: dict[str, str | int]) -> dict[str, str]:

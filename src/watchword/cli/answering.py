@@ -92,9 +92,9 @@ async def answer(
     stop = _stop(ties)
     servers = {}
     if api is not None:
-        servers[_server(web.application(service), tls)] = api
+        servers[server_for(web.application(service), tls)] = api
     if admin is not None:
-        servers[_server(web.admin_application(service), None)] = admin
+        servers[server_for(web.admin_application(service), None)] = admin
     async with asyncio.TaskGroup() as group:
         for server, listening in servers.items():
             group.create_task(server.serve(sockets=[listening]))
@@ -104,6 +104,26 @@ async def answer(
         await stop.wait()
         for server in servers:
             server.should_exit = True
+
+
+def server_for(application: Any, tls: Tls | None) -> Server:
+    """The HTTP server as every port has it; with `tls`, over https."""
+    config = uvicorn.Config(
+        application,
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=GRACE_S,
+        ssl_certfile=tls.cert if tls else None,
+        ssl_keyfile=tls.key if tls else None,
+    )
+    return Server(config)
 
 
 async def told_to_stop() -> None:
@@ -155,22 +175,3 @@ def _stop(ties: Ties | None) -> asyncio.Event:
 def _orphaned(loop: asyncio.AbstractEventLoop, alive: int, stop: asyncio.Event) -> None:
     loop.remove_reader(alive)
     stop.set()
-
-
-def _server(application: Any, tls: Tls | None) -> Server:
-    config = uvicorn.Config(
-        application,
-        http=Connection,
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        log_level="warning",
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=15,
-        timeout_graceful_shutdown=GRACE_S,
-        ssl_certfile=tls.cert if tls else None,
-        ssl_keyfile=tls.key if tls else None,
-    )
-    return Server(config)

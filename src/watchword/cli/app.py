@@ -92,11 +92,11 @@ async def _changed(
 ) -> App:
     from watchword.domain.app import Terms
 
-    now = service.clock()
-    app = await service.apps.app(app_id, now)
-    before = {} if reset else msgspec.to_builtins(app.terms.get(purpose, Terms()))
-    wanted = msgspec.convert({**before, **given}, Terms)
-    return await service.apps.set_terms(app_id, purpose, wanted, now)
+    def change(before: Terms) -> Terms:
+        kept = {} if reset else msgspec.to_builtins(before)
+        return msgspec.convert({**kept, **given}, Terms)
+
+    return await service.apps.set_terms(app_id, purpose, change, service.clock())
 
 
 def _within(option: str, value: int | None, least: int, most: int) -> int | None:

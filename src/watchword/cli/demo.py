@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from watchword.cli.places import DEMO, HERE, Where, base_url, write
+from watchword.cli.places import DEMO, HERE, Where, base_url, running, write
 from watchword.cli.printing import AsJson, print_json
 from watchword.cli.serve import refuse_strangers
 from watchword.config import Settings
@@ -40,7 +40,8 @@ def demo_key(settings: Settings) -> str:
     """The demo key: the one kept in demo.json while the store knows it, else a new one."""
     from watchword.cli.opened import ask
 
-    refuse_strangers(settings, is_virtual=True)
+    serving = running(settings.folder)
+    refuse_strangers(settings, is_virtual=True, host=serving.host if serving else "")
     with _alone(settings.folder):
         kept = kept_key(settings.folder)
 

@@ -49,6 +49,8 @@ class Serving(msgspec.Struct, frozen=True):
     admin_url: str | None
     pid: int
     workers: int = 1
+    host: str = "127.0.0.1"
+    """Where it listens, as the settings put it."""
 
 
 def running(folder: Path) -> Serving | None:

@@ -87,12 +87,16 @@ def _together(settings: Settings, workers: int, tls: Tls | None) -> int:
             )
 
 
-def refuse_strangers(settings: Settings, *, is_virtual: bool) -> None:
-    """What is easy to try must not be easy to reach: codes can be read by whoever gets in."""
-    if not is_virtual or settings.sandbox or is_loopback(settings.server.host):
+def refuse_strangers(settings: Settings, *, is_virtual: bool, host: str = "") -> None:
+    """What is easy to try must not be easy to reach: codes can be read by whoever gets in.
+
+    `host` is where a server listens already, "" where it would by the settings.
+    """
+    host = host or settings.server.host
+    if not is_virtual or settings.sandbox or is_loopback(host):
         return
     raise Refused(
-        f"The virtual carrier or a demo credential is active, so {settings.server.host} would let "
+        f"The virtual carrier or a demo credential is active, so {host} would let "
         "others read codes. Configure a real provider and revoke the demo keys, listen on "
         "127.0.0.1, or say `sandbox = true` in the settings if you mean it."
     )
@@ -206,4 +210,5 @@ def _serving(
         admin_url=url(server.admin_host, admin.getsockname()[1]) if admin else None,
         pid=os.getpid(),
         workers=workers,
+        host=server.host,
     )

@@ -93,13 +93,16 @@ class Apps:
         records = await self._store.records(_APP, now)
         return [msgspec.json.decode(record.body, type=App) for record in records]
 
-    async def set_terms(self, app_id: str, purpose: str, terms: Terms, now: datetime) -> App:
+    async def set_terms(
+        self, app_id: str, purpose: str, change: Callable[[Terms], Terms], now: datetime
+    ) -> App:
         """Change the policy of an app for a purpose, or for every one with "*"."""
-        return await self._change(
-            app_id,
-            lambda app: msgspec.structs.replace(app, terms={**app.terms, purpose: terms}),
-            now,
-        )
+
+        def changed(app: App) -> App:
+            terms = change(app.terms.get(purpose, Terms()))
+            return msgspec.structs.replace(app, terms={**app.terms, purpose: terms})
+
+        return await self._change(app_id, changed, now)
 
     async def add_test_number(
         self, app_id: str, destination: Destination, code: str, ends_at: datetime, now: datetime
@@ -107,6 +110,9 @@ class Apps:
         """Give a destination a fixed code until `ends_at`. Raises RequestInvalid."""
         if not now < ends_at <= now + TEST_NUMBER_TTL:
             raise RequestInvalid("A test number ends within 90 days.", field="/ends_at")
+        if destination.limit_key != destination.identity:
+            # It shares the failure budget of a real mailbox, and its known code would clear it.
+            raise RequestInvalid("A test mailbox has no +tag.", field="/to")
         if not 4 <= len(code) <= 16 or not code.isascii() or not code.isalnum():
             raise RequestInvalid("A code is 4 to 16 letters or digits.", field="/code")
         number = TestNumber(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from functools import cache
+from string import ascii_uppercase
 
 import idna
 import msgspec
@@ -18,7 +19,10 @@ from email_validator import EmailNotValidError, validate_email
 from watchword.errors import RequestInvalid
 
 LONGEST = 320
+LONGEST_LOCAL = 64
+"""RFC 5321, 4.5.3.1.1."""
 _UNKNOWN_REGION = "ZZ"
+_LOWER = {ord(letter): letter.lower() for letter in ascii_uppercase}
 # The parser drops what it does not understand, and a digit too few is somebody else's number.
 _SPELLING = re.compile(r"\+[0-9 ().-]{1,39}")
 
@@ -116,7 +120,8 @@ def _number(country_code: int, national: int) -> phonenumbers.PhoneNumber:
 def mailbox(text: str, *, field: str = "") -> Destination:
     """Read a mailbox (RFC 5321, with SMTPUTF8 and IDN). Raises RequestInvalid at `field`.
 
-    Its identity is the case-folded local part at the IDNA domain; limits also ignore a +tag.
+    Its identity is the local part in small ASCII letters at the IDNA domain: folding more would
+    take straße for strasse, who may be somebody else. Limits fold everything and ignore a +tag.
     """
     if len(text) > LONGEST:
         raise RequestInvalid("A mailbox has at most 320 characters.", field=field)
@@ -129,14 +134,22 @@ def mailbox(text: str, *, field: str = "") -> Destination:
         )
     except (EmailNotValidError, UnicodeError, idna.IDNAError):
         raise RequestInvalid("This is not a mailbox.", field=field) from None
-    local = parsed.local_part.casefold()
-    tagless = local.split("+", 1)[0] or local
+    if len(parsed.local_part.encode()) > LONGEST_LOCAL:
+        raise RequestInvalid("The part before the @ has at most 64 bytes.", field=field)
+    local = parsed.local_part.translate(_LOWER)
     return Destination(
         kind=Kind.MAILBOX,
         address=parsed.original,
         identity=f"{local}@{parsed.ascii_domain}",
-        limit_key=f"{tagless}@{parsed.ascii_domain}",
+        limit_key=f"{_tagless(local.casefold())}@{parsed.ascii_domain}",
     )
+
+
+def _tagless(local: str) -> str:
+    tagless, tag, _ = local.partition("+")
+    if not tagless.strip('"'):
+        return local
+    return f'{tagless}"' if tag and local.startswith('"') else tagless
 
 
 def read(text: str, *, field: str = "") -> Destination:

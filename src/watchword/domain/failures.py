@@ -36,9 +36,11 @@ class Failures(msgspec.Struct, frozen=True):
         if not self.instants:
             return None
         last = self.instants[-1]
+        if last + budget.kept <= now:
+            return None
         if self.streak >= budget.in_a_row:
             if budget.hard_stop:
-                return budget.kept
+                return last + budget.kept - now
             if last + budget.rest > now:
                 return last + budget.rest - now
         if len(self.instants) < amount:

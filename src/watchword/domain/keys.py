@@ -44,6 +44,11 @@ class KeyRing:
     def __repr__(self) -> str:
         return "KeyRing(***)"
 
+    @property
+    def fingerprint(self) -> str:
+        """What tells this ring from another, and no secret of it; rotation does not change it."""
+        return self.index("fingerprint").hex()
+
     def digest(self, challenge_id: str, code: str) -> bytes:
         """The digest under which a new code is kept; the challenge id is its salt."""
         return _mac(self._code[0], ("code", challenge_id, _text(code)), 32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -31,6 +32,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     language: str = "en-us"
     brand: str = ""
     code: str = ""
+    expires_at: datetime | None = None
+    """When the code dies: after that a provider does not begin to send it."""
 
     def __repr__(self) -> str:
         return f"Message(key={self.key!r}, channel={self.channel!r})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -82,11 +81,3 @@ def bounds(span: Span, zone: ZoneInfo, now: datetime) -> tuple[datetime, datetim
 def _instant(local: datetime, zone: ZoneInfo) -> datetime:
     """The first instant of a local midnight, also where that midnight is skipped or comes twice."""
     return local.replace(tzinfo=zone).astimezone(UTC)
-
-
-def trailing_wait(spent: Sequence[datetime], quota: Quota, now: datetime) -> timedelta | None:
-    """How long until one more fits, None when it fits now. `spent` is oldest first."""
-    if len(spent) < quota.amount:
-        return None
-    frees_at = spent[-quota.amount] + quota.window
-    return frees_at - now if frees_at > now else None

@@ -14,7 +14,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Annotated, Any, Literal
@@ -126,8 +126,11 @@ class Smtp:
         """
         mail = compose(message, self._sender, self._clock())
         ends_at = asyncio.get_running_loop().time() + self._settings.timeout_s
-        async with self._place(ends_at):
-            line = await self._ready(mail, ends_at)
+        begins_by = (
+            ends_at if message.expires_at is None else self._before(message.expires_at, ends_at)
+        )
+        async with self._place(begins_by):
+            line = await self._ready(mail, begins_by)
             try:
                 code = await _hand_over(line, mail, ends_at)
             except BaseException:
@@ -151,6 +154,11 @@ class Smtp:
             timer.cancel()
             self._say_goodbye(line)
         await asyncio.gather(*self._goodbyes)
+
+    def _before(self, expires_at: datetime, ends_at: float) -> float:
+        """The text of a mail begins while its code lives, or not at all."""
+        left: float = (expires_at - self._clock()).total_seconds()
+        return min(ends_at, asyncio.get_running_loop().time() + left)
 
     @asynccontextmanager
     async def _place(self, ends_at: float) -> AsyncIterator[None]:

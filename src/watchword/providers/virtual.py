@@ -98,6 +98,8 @@ class Virtual:
             raise ProviderUnavailable("The virtual carrier is down for this address on purpose.")
         if trick == "slow":
             await asyncio.sleep(self._settings.slow_s)
+        if message.expires_at is not None and message.expires_at <= self._clock():
+            raise ProviderUnavailable("The code has expired.")
         row = self._row(message, self._clock())
         await self._writes.add(row)
         state = DeliveryState.ACCEPTED if trick == "silent" else DeliveryState.DELIVERED

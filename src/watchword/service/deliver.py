@@ -15,10 +15,11 @@ import msgspec
 
 from watchword.domain.delivery import DeliveryState, Handover, Leased, back_off
 from watchword.domain.language import choose
-from watchword.domain.message import Message, Words
+from watchword.domain.message import Message, Words, one_line
 from watchword.domain.purpose import Purpose
 from watchword.errors import (
     DeliveryFailed,
+    KeyUnknown,
     ProviderRefused,
     ProviderUnavailable,
     StoreUnavailable,
@@ -31,6 +32,7 @@ GRACE = timedelta(seconds=5)
 """How much longer than the provider's time-out a lease lasts."""
 _LOOK_EVERY_S = 0.1
 _REST_S = 0.25
+_LONGEST_REASON = 200
 
 T = TypeVar("T")
 Watcher = Callable[[Leased, Handover], None]
@@ -60,14 +62,30 @@ class Lane:
     async def run(self) -> None:
         """Deliver until cancelled; then finish what is under way and write it down."""
         recorder = asyncio.create_task(self._record_for_ever())
+        begun: asyncio.Task[bool] | None = None
         try:
             while True:
-                await self._patiently(self._deliver_due)
+                # Shielded: what is committed as begun has to be handed over, cancelled or not.
+                begun = asyncio.create_task(self._patiently(self._deliver_due))
+                await asyncio.shield(begun)
                 await self._until_stirred()
         finally:
-            await asyncio.gather(*self._handing, return_exceptions=True)
+            await self._finish(begun, recorder)
+
+    async def _finish(self, begun: asyncio.Task[bool] | None, recorder: asyncio.Task[None]) -> None:
+        """See through what is begun, for at most a lease: after that it is not ours any more."""
+        try:
+            async with asyncio.timeout(self._lease.total_seconds()):
+                if begun is not None:
+                    await asyncio.wait([begun])
+                await asyncio.gather(*self._handing, return_exceptions=True)
+                recorder.cancel()
+                await asyncio.wait([recorder])
+                await self._patiently(self._record)
+        except TimeoutError:
             recorder.cancel()
-            await self._record()
+            if begun is not None:
+                begun.cancel()
 
     async def _until_stirred(self) -> None:
         """Other processes queue too, so look every now and then; a look takes no lock."""
@@ -118,6 +136,8 @@ class Lane:
         """Take it to the provider, and say how that ended."""
         try:
             message = self._message(leased)
+        except KeyUnknown as unknown:  # a ring that is put right can still send it
+            return self._later(leased, str(unknown))
         except Exception as error:  # whatever is wrong with this one, the others are not to wait
             return _ended(leased, DeliveryState.FAILED, reason=type(error).__name__)
         try:
@@ -126,19 +146,20 @@ class Lane:
         except ProviderRefused as refusal:
             return _ended(leased, DeliveryState.FAILED, reason=_reason(refusal, message))
         except ProviderUnavailable as trouble:
-            again_at = self._clock() + back_off(leased.tries + 1)
-            reason = _reason(trouble, message)
-            return _ended(leased, DeliveryState.QUEUED, reason=reason, not_before=again_at)
+            return self._later(leased, _reason(trouble, message))
         except (DeliveryFailed, TimeoutError) as doubt:
             return self._in_doubt(leased, _reason(doubt, message) or "timed out")
         except Exception as defect:
             return self._in_doubt(leased, type(defect).__name__)
-        return _ended(leased, receipt.state, reference=receipt.reference)
+        return _ended(leased, receipt.state, reference=_plain(receipt.reference))
 
     def _in_doubt(self, leased: Leased, reason: str) -> Handover:
         """It may have arrived. Only a provider that repeats harmlessly is asked again."""
         if not self._provider.repeats_harmlessly:
             return _ended(leased, DeliveryState.UNKNOWN, reason=reason)
+        return self._later(leased, reason)
+
+    def _later(self, leased: Leased, reason: str) -> Handover:
         again_at = self._clock() + back_off(leased.tries + 1)
         return _ended(leased, DeliveryState.QUEUED, reason=reason, not_before=again_at)
 
@@ -161,12 +182,14 @@ class Lane:
             words,
             key=f"{leased.challenge_id}-{leased.id}",
             to=recipient.to.address,
+            expires_at=leased.expires_at,
         )
 
     async def _record_for_ever(self) -> None:
         while True:
-            await self._ended.wait()
-            self._ended.clear()
+            if not self._unrecorded:
+                self._ended.clear()
+                await self._ended.wait()
             await self._patiently(self._record)
             self._stirred.set()
 
@@ -198,7 +221,12 @@ def _reason(error: Exception, message: Message) -> str:
     said = str(error)
     if message.code in said or message.to.removeprefix("+") in said:
         return type(error).__name__
-    return said
+    return _plain(said)
+
+
+def _plain(said: str) -> str:
+    """A provider's words as a store can keep them."""
+    return one_line(said)[:_LONGEST_REASON]
 
 
 def _ended(

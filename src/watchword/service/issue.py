@@ -85,8 +85,8 @@ class _Draft:
         self._policy = send.app.policy(send.purpose, house.policy)
         self._length = send.code_length or self._policy.length
         self._destination = house.guesses(send.app.id, send.destination)
-        self._slot = slot(send.app.id, send.purpose, send.destination, send.subject, house)
-        self._test = _test_number(send, house, now)
+        self._slot = slot(send.app, send.purpose, send.destination, send.subject, house, now)
+        self._test = _test_number(send.app, send.destination, house, now)
         self._demands = () if self._test else _demands(send, house, now)
         self._recipient = self._sealed_recipient()
 
@@ -155,17 +155,26 @@ class _Draft:
         return self._house.keys.seal(msgspec.msgpack.encode(recipient), self._slot)
 
 
-def _test_number(send: Send, house: House, now: datetime) -> TestNumber | None:
-    if not send.app.test_numbers:
+def _test_number(
+    app: App, destination: Destination, house: House, now: datetime
+) -> TestNumber | None:
+    if not app.test_numbers:
         return None
-    return send.app.test_number(house.person(send.app.id, send.destination), now)
+    return app.test_number(house.person(app.id, destination), now)
 
 
 def slot(
-    app_id: str, purpose: Purpose, destination: Destination, subject: bytes, house: House
+    app: App,
+    purpose: Purpose,
+    destination: Destination,
+    subject: bytes,
+    house: House,
+    now: datetime,
 ) -> bytes:
-    """The key of a challenge: at most one is open per slot."""
-    return house.keys.index("slot", app_id, purpose.value, destination.identity, subject)
+    """The key of a challenge: at most one is open per slot. A test number has a slot of its own, so
+    that its known code and a real one never stand in one challenge."""
+    kind = "test" if _test_number(app, destination, house, now) else "slot"
+    return house.keys.index(kind, app.id, purpose.value, destination.identity, subject)
 
 
 def _demands(send: Send, house: House, now: datetime) -> tuple[Demand, ...]:

@@ -105,7 +105,7 @@ async def test_a_new_key_works_at_once_elsewhere(apps, elsewhere, acts, shop):
 
 async def test_a_change_of_an_app_is_seen_within_a_second(apps, elsewhere, acts, shop, token):
     await elsewhere.authenticate(token, acts.now)
-    changed = await apps.set_terms(shop.id, "*", Terms(length=8), acts.now)
+    changed = await apps.set_terms(shop.id, "*", lambda _: Terms(length=8), acts.now)
     assert (await apps.authenticate(token, acts.now)).app == changed
     acts.later(SECOND)
     assert (await elsewhere.authenticate(token, acts.now)).app == changed
@@ -115,7 +115,10 @@ async def test_changes_at_once_are_all_kept(apps, elsewhere, acts, shop):
     """Whoever comes second changes what the first one left."""
     both = (apps, elsewhere)
     await asyncio.gather(
-        *(both[n % 2].set_terms(shop.id, f"p{n}", Terms(length=4 + n), acts.now) for n in range(8))
+        *(
+            both[n % 2].set_terms(shop.id, f"p{n}", lambda _, n=n: Terms(length=4 + n), acts.now)
+            for n in range(8)
+        )
     )
     terms = (await apps.app(shop.id, acts.now)).terms
     assert {name: one.length for name, one in terms.items()} == {f"p{n}": 4 + n for n in range(8)}
@@ -132,7 +135,7 @@ async def test_what_is_not_there_is_refused(apps, acts):
         apps.app("nobody", acts.now),
         apps.create_key("nobody", (Scope.SEND,), now=acts.now),
         apps.revoke_key("nothing", acts.now),
-        apps.set_terms("nobody", "*", Terms(), acts.now),
+        apps.set_terms("nobody", "*", lambda terms: terms, acts.now),
     ):
         with pytest.raises(AccessDenied):
             await ask

@@ -16,7 +16,7 @@ instants = st.datetimes(datetime(1990, 1, 1), datetime(2037, 1, 1), timezones=st
 
 
 def utc(*parts):
-    return datetime(*parts, tzinfo=UTC)
+    return datetime(*parts).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

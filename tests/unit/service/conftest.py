@@ -7,6 +7,7 @@ import pytest
 
 from tests.contract.acting import Acts
 from watchword.channels.texts import ours
+from watchword.domain.delivery import Handover
 from watchword.service.deliver import Lane
 from watchword.stores.sqlite import SqliteStore
 
@@ -35,7 +36,7 @@ class Working:
 
     def __init__(self, lane):
         self.lane = lane
-        self._ended = asyncio.Queue()
+        self._ended: asyncio.Queue[Handover] = asyncio.Queue()
         lane.watchers.append(lambda leased, handover: self._ended.put_nowait(handover))
 
     async def ended(self):
@@ -69,7 +70,7 @@ def eventually():
 
     async def first(look):
         async with asyncio.timeout(DEADLINE_S):
-            while not (found := await look()):
+            while not (found := await look()):  # noqa: ASYNC110 (nobody tells of an expiry)
                 await asyncio.sleep(0.01)
         return found
 

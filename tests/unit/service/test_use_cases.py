@@ -26,7 +26,7 @@ async def test_a_channel_takes_only_its_kind_of_destination(acts):
 
 
 async def test_the_lane_hears_of_what_was_queued(acts):
-    heard = []
+    heard: list[str] = []
     acts.house = msgspec.structs.replace(acts.house, queued=heard.append)
     await acts.send()
     await acts.send(to=mailbox("ann@example.com"), channel="email")

@@ -8,11 +8,13 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.contract.acting import Acts
 from watchword import stores
+from watchword.domain.delivery import DeliveryState, Handover
 from watchword.errors import StoreUnavailable
 from watchword.stores.sqlite import SqliteStore
 from watchword.stores.sqlite._connection import PATIENCE_S, connect, migrations, prepare
@@ -208,7 +210,7 @@ async def test_a_defect_in_one_act_is_its_own_callers(store):
         raise ZeroDivisionError
 
     first = await acts.send()
-    told = await asyncio.gather(
+    told: tuple[Any, ...] = await asyncio.gather(
         acts.send(subject=b"a"),
         store._writer.run(defect),
         acts.send(subject=b"b"),
@@ -228,3 +230,26 @@ async def test_a_closed_store_does_nothing_more(path):
     assert len(await waiting) == 5
     with pytest.raises(StoreUnavailable):
         await acts.send()
+
+
+async def test_a_settled_row_holds_nothing_of_its_message(store, path):
+    """However it was settled: recorded, expired, cancelled or lost while sending."""
+    acts = Acts(store)
+    delivered = await acts.send(subject=b"delivered")
+    (leased,) = await acts.lease()
+    await acts.begin([leased])
+    end = Handover(id=leased.id, token=leased.token, state=DeliveryState.DELIVERED)
+    await store.record_handovers([end], provider="acme", now=acts.now)
+    lost = await acts.send(subject=b"lost")
+    await acts.begin(await acts.lease())
+    cancelled = await acts.send(subject=b"cancelled")
+    await store.cancel("shop", cancelled.challenge_id, acts.now)
+    await acts.send(subject=b"expired")
+    acts.now = lost.expires_at
+    assert await acts.lease() == []
+    with closing(connect(path)) as connection:
+        rows = connection.execute("SELECT state, code, recipient FROM deliveries ORDER BY id")
+        found = rows.fetchall()
+    assert [row[0] for row in found] == ["delivered", "unknown", "cancelled", "expired"]
+    assert {row[1:] for row in found} == {(b"", b"")}
+    assert delivered.delivery == leased.id

@@ -204,8 +204,7 @@ def _extend(
     draws = standing.draws
     if not repeated:
         draws = extended(draws, asked.draws[-1], order.resend, now)
-        if order.resend is Resend.NEWEST:
-            cursor.execute(SQL["drop_queued"], (micros(now), row))
+        _drop_dead(cursor, row, order.resend, now)
     challenge = msgspec.structs.replace(
         standing,
         channel=asked.channel,
@@ -227,6 +226,14 @@ def _extend(
         ),
     )
     return _issued(challenge, draws[-1], opened=False)
+
+
+def _drop_dead(cursor: sqlite3.Cursor, row: int, resend: Resend, now: datetime) -> None:
+    """A code that the resend kills is not sent any more."""
+    if resend is Resend.NEWEST:
+        cursor.execute(SQL["drop_queued"], (micros(now), row))
+    elif resend is Resend.ANY:
+        cursor.execute(SQL["drop_older"], (micros(now), row))
 
 
 def _issued(challenge: Challenge, draw: Draw, *, opened: bool) -> Issued:

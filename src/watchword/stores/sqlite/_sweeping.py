@@ -46,10 +46,12 @@ class Sweeper:
         return Swept(rows, more=False)
 
     def _wipe(self, cursor: sqlite3.Cursor, at: int, most: int) -> int:
-        """Drop the codes of challenges that expired unanswered."""
-        rows = cursor.execute(SQL["dead_challenges"], (self._wiped_to, at, most)).fetchall()
+        """Drop the codes of challenges that expired unanswered, and what was still to be sent."""
+        since = min(self._wiped_to, at)  # the clock may have stepped back
+        rows = cursor.execute(SQL["dead_challenges"], (since, at, most)).fetchall()
         for row, _ in rows:
             cursor.execute(SQL["expire_challenge"], (row,))
+            cursor.execute(SQL["settle_expired"], (at, row))
         # Several may share an instant: after a full handful the last instant is looked at again.
         self._wiped_to = rows[-1][1] - 1 if len(rows) == most else at
         return len(rows)

@@ -55,6 +55,12 @@ UPDATE challenges SET state = ?, attempts = ?, draws = x'90', closed_at = ? WHER
 UPDATE deliveries SET state = 'cancelled', code = x'', recipient = x'', due_at = NULL, settled_at = ?
 WHERE challenge = ? AND state IN ('queued', 'leased');
 
+-- name: drop_older
+-- All but the two newest: their codes are no longer among the last three.
+UPDATE deliveries SET state = 'cancelled', code = x'', recipient = x'', due_at = NULL, settled_at = ?1
+WHERE challenge = ?2 AND state IN ('queued', 'leased')
+  AND id NOT IN (SELECT id FROM deliveries WHERE challenge = ?2 ORDER BY id DESC LIMIT 2);
+
 -- name: first_spent
 -- Most counters have never been spent: one statement finds that out and spends them.
 INSERT OR IGNORE INTO spent (counter, page, before, instants, idle_at) VALUES (?, -1, 0, ?, ?);
@@ -69,7 +75,8 @@ SELECT instants FROM spent WHERE counter = ? AND page = ?;
 UPDATE spent SET before = ?, instants = ?, idle_at = ? WHERE counter = ? AND page = -1;
 
 -- name: file_page
-INSERT INTO spent (counter, page, before, instants, idle_at) VALUES (?, ?, 0, ?, ?);
+-- What a sweep left of an earlier count gives way.
+INSERT OR REPLACE INTO spent (counter, page, before, instants, idle_at) VALUES (?, ?, 0, ?, ?);
 
 -- name: drop_pages
 DELETE FROM spent WHERE counter = ? AND page >= 0 AND page < ?;
@@ -171,6 +178,12 @@ WHERE expires_at > ? AND expires_at <= ? AND state = 'pending' ORDER BY expires_
 
 -- name: expire_challenge
 UPDATE challenges SET state = 'expired', draws = x'90', closed_at = expires_at WHERE row = ?;
+
+-- name: settle_expired
+-- What no lane took while its code lived, and what nobody told the end of.
+UPDATE deliveries SET state = CASE state WHEN 'sending' THEN 'unknown' ELSE 'expired' END,
+       code = x'', recipient = x'', due_at = NULL, settled_at = ?
+WHERE challenge = ? AND due_at IS NOT NULL;
 
 -- name: old_challenges
 SELECT row FROM challenges WHERE expires_at <= ? ORDER BY expires_at LIMIT ?;
