@@ -214,7 +214,7 @@ def _crowded(plan: Plan, many: int, cores: set[int], tell: Tell) -> Crowded:
         _even_round(client, traffic, _WARM_UP_S)
         rounds = [_even_round(client, traffic, plan.seconds) for _ in range(plan.rounds)]
     rates = [median(each[n].rate for each in rounds) for n in range(many)]
-    tell(f"{many} processes on {len(cores)} cores: " + ", ".join(f"{r:.0f}/s" for r in rates))
+    tell(f"{many} processes, {len(cores)} of the cores: " + ", ".join(f"{r:.0f}/s" for r in rates))
     return Crowded(
         processes=many,
         cores=len(cores),

@@ -13,8 +13,8 @@ from bench.seed import ROWS_A_SEND
 _START_S = 3.0
 """A server starts, warms up and stops."""
 _PREPARED = 0.45
-"""Challenges to check are sent and read outside the windows, and outboxes emptied: so much of them.
-"""
+"""Outside the windows challenges are sent for the checks, and outboxes emptied: as a share of the
+time inside."""
 _SEEDED_A_SECOND = 15_000
 _WINDOWS_A_TURN = 3
 

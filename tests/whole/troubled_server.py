@@ -38,10 +38,10 @@ def drawn(alphabet, length):
     return found
 
 
-def rendered(self, purpose, channel, language, words, *, key, to):
+def rendered(self, purpose, channel, language, words, *, to, **named):
     if to.endswith("0011"):
         raise UnicodeEncodeError("ascii", f"{words.code} is for {to}", 0, 1, "no such letter")
-    return _render(self, purpose, channel, language, words, key=key, to=to)
+    return _render(self, purpose, channel, language, words, to=to, **named)
 
 
 async def sent(self, message: Message):
