@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from watchword import log
 from watchword.directory.apps import Credential
 from watchword.domain.app import Scope
 from watchword.domain.challenge import Verdict
@@ -283,6 +284,8 @@ def _sent(call: Call, issued: Issued) -> Answer:
     body = wire.sent(issued)
     if not issued.replayed:
         TALLY.sent(call.app_id, issued.channel)
+        if issued.delivery is None:
+            log.events().info("test_number_used", app=call.app_id, to=issued.masked)
     if not issued.opened:
         return replies.told(body, replayed=issued.replayed)
     location = f"/v1/verifications/{issued.challenge_id}"
