@@ -243,3 +243,26 @@ async def test_a_clock_that_steps_back_refuses_nothing_that_was_free(store):
     await acts.miss(1, network="a")
     acts.later(-20 * MINUTE)
     await acts.miss(1, network="a")
+
+
+async def test_a_hard_stop_says_when_it_ends_and_ends_then(store):
+    """30 idle days after the last failure, to the microsecond, swept or not."""
+    acts = Acts(store, budget=Budget(hard_stop=True))
+    await a_hundred(acts)
+    acts.later(20 * DAY)
+    refusal = await spent(acts.send())
+    assert refusal.retry_in == 10 * DAY
+    acts.later(refusal.retry_in - TICK)
+    assert (await spent(acts.send())).retry_in == TICK
+    acts.later(TICK)
+    await acts.send()
+
+
+async def test_failures_are_forgotten_whether_or_not_a_sweep_came_by(acts):
+    """Neither the row nor the thirty goes on after 30 idle days."""
+    for amount in (30, 30, 30, 9):
+        acts.later(31 * MINUTE)
+        await acts.miss(amount)
+    acts.later(30 * DAY)
+    await acts.miss(29)
+    await acts.send()

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
+import msgspec
 import pytest
 
 from tests.contract.acting import (
@@ -307,3 +308,47 @@ async def test_a_refused_send_changes_nothing(store):
     await refused(acts)
     assert await acts.store.challenge("shop", issued.challenge_id) == before
     assert len(await acts.store.deliveries("shop", issued.challenge_id)) == 1
+
+
+async def test_mailboxes_that_only_fold_alike_are_two_people_under_one_limit(store):
+    """Whoever owns strasse@ is sent no code of straße@, and has no second limit by it."""
+    acts = Acts(store, quotas=(Quota(Scope.DESTINATION, 2, HOUR),))
+    people = [mailbox("straße@example.com"), mailbox("strasse@example.com")]
+    one, other = [await acts.send(to=to, channel="email") for to in people]
+    assert one.challenge_id != other.challenge_id
+    assert (one.opened, other.opened) == (True, True)
+    for to in people:
+        await refused(acts, to=to, channel="email")
+
+
+@pytest.mark.parametrize(
+    ("plain", "tagged"),
+    [
+        ('"ann smith"@example.com', '"ann smith+1"@example.com'),
+        ("ann@example.com", '"ann+a b"@example.com'),
+    ],
+)
+async def test_a_tag_within_quotes_is_no_other_limit(store, plain, tagged):
+    acts = Acts(store, quotas=(Quota(Scope.DESTINATION, 2, HOUR),))
+    await acts.send(to=mailbox(plain), channel="email")
+    await acts.send(to=mailbox(tagged), channel="email")
+    for spelled in (plain, tagged):
+        await refused(acts, to=mailbox(spelled), channel="email")
+
+
+async def test_a_limit_whose_window_was_shortened_still_counts(store):
+    """What a sweep left of the longer count is in nobody's way, over several pages."""
+    hour, day = (
+        Quota(Scope.NETWORK, amount, window) for amount, window in ((70, HOUR), (500, DAY))
+    )
+    acts = Acts(store, quotas=(hour, day))
+    for _ in range(40):
+        await acts.send(network="n")
+    acts.house = msgspec.structs.replace(acts.house, quotas=(hour,))
+    acts.at(MINUTE)
+    await acts.send(network="n")
+    acts.at(HOUR + 2 * MINUTE)
+    await acts.sweep()
+    for _ in range(70):
+        await acts.send(network="n")
+    assert (await refused(acts, network="n")).retry_in == HOUR

@@ -298,3 +298,18 @@ async def test_an_expired_challenge_is_not_revived(acts, mode):
     again = await acts.send()
     assert again.opened
     assert again.challenge_id != issued.challenge_id
+
+
+async def test_of_what_is_queued_only_the_last_three_codes_are_sent(acts_in):
+    """The message of a code that fell out of them is dropped, queued or leased."""
+    acts = acts_in(Resend.ANY)
+    sent = [await acts.send()]
+    leased = await acts.lease()
+    sent += [await acts.send() for _ in range(4)]
+    states = [await acts.store.delivery_state(one.delivery) for one in sent]
+    assert states == ["cancelled", "cancelled", "queued", "queued", "queued"]
+    assert await acts.begin(leased) == []
+    live = await acts.codes(sent[0].challenge_id)
+    queued = await acts.lease()
+    ring, bound_to = acts.ring, sent[0].challenge_id.encode()
+    assert [ring.unseal(one.code, bound_to).decode() for one in queued] == live

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tests.contract.acting import DAY, HOUR, MINUTE, NOW, SHOP, TICK, Acts, once
 from tests.contract.places import empty
 from watchword.domain.challenge import State, Verdict
-from watchword.domain.destination import phone
+from watchword.domain.delivery import DeliveryState, Handover
+from watchword.domain.destination import mailbox, phone
 from watchword.domain.quota import Quota, Scope, Span
 from watchword.errors import ChallengeNotFound, QuotaExceeded, WatchwordError
 from watchword.ports import Swept, Write
@@ -150,3 +151,48 @@ async def test_live_things_outlast_any_number_of_sweeps(acts):
     assert len(await acts.lease()) == 1
     code = await acts.code(issued.challenge_id)
     assert await acts.verdict(issued.challenge_id, code) is Verdict.MATCH
+
+
+async def test_what_no_lane_took_is_expired_by_the_sweep(acts):
+    """Also where nobody serves its channel: it says so, and nothing of it stays due."""
+    issued = await acts.send(to=mailbox("ann@example.com"), channel="email")
+    acts.now = issued.expires_at - TICK
+    await acts.sweep()
+    assert await acts.store.delivery_state(issued.delivery) is DeliveryState.QUEUED
+    acts.later(TICK)
+    await acts.sweep()
+    (found,) = await acts.store.deliveries(SHOP.id, issued.challenge_id)
+    assert (found.state, found.settled_at) == (DeliveryState.EXPIRED, acts.now)
+    assert await acts.store.next_due("email") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "ends"),
+    [
+        (DeliveryState.ACCEPTED, DeliveryState.ACCEPTED),
+        (DeliveryState.QUEUED, DeliveryState.EXPIRED),
+    ],
+)
+async def test_what_is_being_sent_while_it_is_swept_ends_as_its_provider_says(acts, said, ends):
+    """Unknown is only what nobody tells of."""
+    issued = await acts.send()
+    leased = await acts.lease()
+    await acts.begin(leased)
+    acts.now = issued.expires_at
+    await acts.sweep()
+    assert await acts.store.delivery_state(issued.delivery) is DeliveryState.UNKNOWN
+    (one,) = leased
+    told = Handover(id=one.id, token=one.token, state=said, not_before=acts.now)
+    await acts.store.record_handovers([told], provider="acme", now=acts.now)
+    assert await acts.store.delivery_state(issued.delivery) is ends
+
+
+async def test_a_clock_that_steps_back_keeps_no_code_from_the_sweep(acts):
+    """Not even if the code lived and died between two sweeps."""
+    acts.later(2 * HOUR)
+    await acts.sweep()
+    acts.now = NOW
+    issued = await acts.send()
+    acts.now = issued.expires_at + MINUTE
+    await acts.sweep()
+    assert (await there(acts, issued)).draws == ()

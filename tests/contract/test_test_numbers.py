@@ -81,3 +81,22 @@ async def test_it_is_an_ordinary_number_again_after_its_end(acts, shop):
     issued = await acts.send(shop)
     assert issued.delivery is not None
     assert len(await acts.lease()) == 1
+
+
+async def test_its_code_is_not_right_for_a_real_challenge_once_it_is_removed(acts, shop):
+    known = await acts.send(shop)
+    real = await acts.send(SHOP)
+    assert real.opened
+    assert real.challenge_id != known.challenge_id
+    assert real.delivery is not None
+    assert await acts.verdict(real.challenge_id, CODE) is Verdict.MISMATCH
+    assert await acts.verdict(real.challenge_id, await acts.code(real.challenge_id)) == "match"
+
+
+async def test_a_number_becomes_one_while_a_real_challenge_is_open(acts, shop):
+    """Its next send answers to the fixed code, and the real code stays that of the real one."""
+    real = await acts.send(SHOP)
+    issued = await acts.send(shop)
+    assert issued.delivery is None
+    assert await acts.verdict(real.challenge_id, CODE) is Verdict.MISMATCH
+    assert await acts.verdict(issued.challenge_id, CODE) is Verdict.MATCH

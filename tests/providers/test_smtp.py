@@ -632,3 +632,58 @@ def test_certificates_that_cannot_be_read_are_a_mistake_in_the_settings(clock, t
     settings = Settings(host="relay.example", sender=SENDER, ca_file=str(tmp_path / "none.pem"))
     with pytest.raises(ConfigInvalid, match="ca_file"):
         Smtp(settings, clock=clock)
+
+
+@contextlib.asynccontextmanager
+async def dawdling(answers):
+    """A relay on this loop that takes its time with its first word; what it was told."""
+    told, loop = [], asyncio.get_running_loop()
+
+    async def attend(reader, writer):
+        may_greet = asyncio.Event()
+        loop.call_later(answers.total_seconds(), may_greet.set)
+        await may_greet.wait()
+        reply = b"220 relay.example"
+        with contextlib.suppress(ConnectionError):
+            while reply:
+                writer.write(reply + b"\r\n")
+                told.append(line := await reader.readline())
+                if line == b"DATA\r\n":
+                    writer.write(b"354 go on\r\n")
+                    await reader.readuntil(b"\r\n.\r\n")
+                reply = b"250 OK" if line else b""
+        writer.close()
+        ended.set()
+
+    ended = asyncio.Event()
+    server = await asyncio.start_server(attend, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], told
+        await asyncio.wait_for(ended.wait(), 10)
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize(("lives", "arrives"), [(0.1, False), (60, True)])
+async def test_a_mail_whose_code_expired_while_the_relay_dawdled_is_not_sent(clock, lives, arrives):
+    async with dawdling(timedelta(seconds=0.3)) as (port, told):
+        settings = Settings(host="127.0.0.1", port=port, sender=SENDER, security="none")
+        async with Smtp(settings, clock=clock) as provider:
+            mail = message(expires_at=clock.now + timedelta(seconds=lives))
+            if arrives:
+                await provider.send(mail)
+            else:
+                with pytest.raises(ProviderUnavailable):
+                    await provider.send(mail)
+    assert (b"DATA\r\n" in told) is arrives
+
+
+async def test_a_mail_whose_code_is_dead_already_is_not_sent(clock):
+    """Not over a connection that is kept ready either."""
+    relay = Relay()
+    async with carried_by(relay, clock) as provider:
+        await provider.send(message())
+        with pytest.raises(ProviderUnavailable):
+            await provider.send(message(expires_at=clock.now))
+    assert len(relay.mails) == 1

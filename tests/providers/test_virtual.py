@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from watchword.domain.delivery import DeliveryState, Receipt
@@ -245,3 +246,16 @@ async def test_messages_that_come_together_are_written_together(carrier):
     await asyncio.gather(*(carrier.send(message()) for _ in range(1000)))
     assert sum(batches) == 1000
     assert len(batches) < 20
+
+
+async def test_nothing_arrives_after_its_code_expired(carrier, clock):
+    """Also where the carrier itself was what took so long."""
+    late = msgspec.structs.replace(
+        message("slow@example.com"), expires_at=clock.now + timedelta(minutes=1)
+    )
+    sending = asyncio.create_task(carrier.send(late))
+    await asyncio.sleep(0)
+    clock.now += timedelta(minutes=1)
+    with pytest.raises(ProviderUnavailable):
+        await sending
+    assert await carrier.received() == []

@@ -1,5 +1,6 @@
 """The key ring on disk: made once, readable to its owner, and never half."""
 
+import asyncio
 import json
 import stat
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from watchword import keyring
+from watchword.bootstrap import bootstrap
+from watchword.config import Keys, Settings
 from watchword.errors import ConfigInvalid
 
 PROCESSES = 4
@@ -138,3 +141,18 @@ def test_several_ids_may_live_in_one_file(path, change):
 def test_a_folder_in_its_place_is_a_wrong_setting(tmp_path: Path):
     with pytest.raises(ConfigInvalid):
         keyring.load_or_make(tmp_path)
+
+
+def test_a_store_is_opened_under_its_own_ring_only(tmp_path):
+    """Another one would begin every limit anew, and know no code."""
+
+    async def start(ring):
+        settings = Settings(data=str(tmp_path), keys=Keys(path=str(tmp_path / ring)))
+        async with bootstrap(settings, deliver=False):
+            pass
+
+    asyncio.run(start("ring.json"))
+    asyncio.run(start("ring.json"))
+    with pytest.raises(ConfigInvalid, match=r"keys\.path"):
+        asyncio.run(start("other.json"))
+    asyncio.run(start("ring.json"))

@@ -112,7 +112,7 @@ class Apps:
             raise RequestInvalid("A test number ends within 90 days.", field="/ends_at")
         if destination.limit_key != destination.identity:
             # It shares the failure budget of a real mailbox, and its known code would clear it.
-            raise RequestInvalid("A test mailbox has no +tag.", field="/to")
+            raise RequestInvalid("A test mailbox has no +tag, no quotes and no ß.", field="/to")
         if not 4 <= len(code) <= 16 or not code.isascii() or not code.isalnum():
             raise RequestInvalid("A code is 4 to 16 letters or digits.", field="/code")
         number = TestNumber(

@@ -146,10 +146,9 @@ def mailbox(text: str, *, field: str = "") -> Destination:
 
 
 def _tagless(local: str) -> str:
-    tagless, tag, _ = local.partition("+")
-    if not tagless.strip('"'):
-        return local
-    return f'{tagless}"' if tag and local.startswith('"') else tagless
+    """Without quotes too: "ann+a b" may well end in ann's mailbox."""
+    bare = local[1:-1] if local.startswith('"') else local
+    return bare.partition("+")[0] or bare
 
 
 def read(text: str, *, field: str = "") -> Destination:

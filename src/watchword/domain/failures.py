@@ -30,14 +30,17 @@ class Failures(msgspec.Struct, frozen=True):
     instants: tuple[datetime, ...] = ()
     streak: int = 0
 
+    def remembered(self, budget: Budget, now: datetime) -> Failures:
+        """Nothing once `kept` has passed since the last one, swept or not."""
+        forgotten = self.instants and self.instants[-1] + budget.kept <= now
+        return Failures() if forgotten else self
+
     def wait(self, amount: int, budget: Budget, now: datetime) -> timedelta | None:
         """How long until a check is heard again; None when it is heard now. A clock that stepped
         back neither frees nor takes anything: what counts is the latest instant seen."""
         if not self.instants:
             return None
         last = self.instants[-1]
-        if last + budget.kept <= now:
-            return None
         if self.streak >= budget.in_a_row:
             if budget.hard_stop:
                 return last + budget.kept - now

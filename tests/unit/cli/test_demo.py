@@ -1,6 +1,7 @@
 """Demo credentials, made once."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -63,3 +64,17 @@ def test_the_address_is_that_of_the_settings_while_nothing_runs(shell, monkeypat
     (shell.folder / "serve.json").write_text(json.dumps(stale))
     monkeypatch.setenv("WATCHWORD_SERVER__PORT", "8088")
     assert shell.json("demo")["native"]["base_url"] == "http://127.0.0.1:8088"
+
+
+def test_a_demo_is_refused_where_a_server_listens_to_others(shell, monkeypatch):
+    """Wherever that server was told to, the settings need not say it."""
+    shell("app", "list")
+    serving = {"base_url": "http://127.0.0.1:1", "admin_url": None, "pid": os.getpid()}
+    (shell.folder / "serve.json").write_text(json.dumps({**serving, "host": "0.0.0.0"}))  # noqa: S104
+    shell("demo")
+    assert shell.code == 1
+    assert "0.0.0.0" in shell.said  # noqa: S104
+    assert shell.json("key", "list") == []
+    monkeypatch.setenv("WATCHWORD_SANDBOX", "true")
+    shell("demo")
+    assert shell.code == 0

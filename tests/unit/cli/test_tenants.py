@@ -1,6 +1,9 @@
 """Apps, keys and test numbers from a shell."""
 
 import pytest
+from msgspec import structs
+
+from watchword.directory.apps import Apps
 
 
 @pytest.fixture
@@ -72,3 +75,20 @@ def test_a_test_number_is_listed_masked_and_removed(shell, app):
 def test_a_test_number_ends_within_90_days(shell, app):
     shell("app", "test-number", "add", app, "+8613800138000", "424242", "--days", "91")
     assert shell.code == 2
+
+
+def test_terms_changed_at_once_are_all_kept(shell, app, monkeypatch):
+    """Two more shells change their part while this one is about to."""
+    set_terms = Apps.set_terms
+
+    async def meanwhile(apps, app_id, purpose, change, now):
+        for part in ({"ttl_s": 300}, {"max_attempts": 3}):
+            await set_terms(
+                apps, app_id, purpose, lambda before, p=part: structs.replace(before, **p), now
+            )
+        return await set_terms(apps, app_id, purpose, change, now)
+
+    monkeypatch.setattr(Apps, "set_terms", meanwhile)
+    shell("app", "terms", app, "--length", "8")
+    (listed,) = shell.json("app", "list")
+    assert listed["terms"] == {"*": {"length": 8, "ttl_s": 300, "max_attempts": 3}}

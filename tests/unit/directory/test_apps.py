@@ -3,12 +3,14 @@
 import asyncio
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from tests.contract.acting import ANN, BOB, DAY, TICK
 from watchword.directory.apps import TEST_NUMBER_TTL, Apps
 from watchword.domain.app import Scope, Terms
 from watchword.domain.challenge import Verdict
+from watchword.domain.destination import mailbox
 from watchword.errors import AccessDenied, RequestInvalid
 
 SECOND = timedelta(seconds=1)
@@ -201,3 +203,29 @@ async def test_a_test_number_may_be_changed_and_removed(apps, acts, shop):
     assert len(app.test_numbers) == 1
     left = await apps.remove_test_number(shop.id, ANN, acts.now)
     assert [number.masked for number in left.test_numbers] == [BOB.masked]
+
+
+async def test_changes_of_one_policy_at_once_are_all_kept(apps, elsewhere, acts, shop):
+    """Each changes its part of what the others left."""
+    parts = {"length": 8, "ttl_s": 300, "max_attempts": 3}
+    await asyncio.gather(
+        *(
+            where.set_terms(
+                shop.id, "*", lambda before, p=part: msgspec.structs.replace(before, **p), acts.now
+            )
+            for where, part in zip(
+                (apps, elsewhere, apps), ({k: v} for k, v in parts.items()), strict=True
+            )
+        )
+    )
+    assert (await apps.app(shop.id, acts.now)).terms == {"*": Terms(**parts)}
+
+
+@pytest.mark.parametrize(
+    "spelled", ["ann+review@example.com", '"ann lee+review"@example.com', "straße@example.com"]
+)
+async def test_a_test_number_shares_its_limits_with_nobody(apps, acts, shop, spelled):
+    """Its known code would clear the failures of a real mailbox."""
+    with pytest.raises(RequestInvalid) as refusal:
+        await apps.add_test_number(shop.id, mailbox(spelled), "424242", acts.now + DAY, acts.now)
+    assert refusal.value.field == "/to"

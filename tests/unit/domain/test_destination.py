@@ -65,9 +65,11 @@ def test_what_is_no_phone_is_refused_at_its_field(spelled):
         ("ann@BÜCHER.example", "ann@xn--bcher-kva.example", "ann@xn--bcher-kva.example"),
         ("ann@xn--bcher-kva.example", "ann@xn--bcher-kva.example", "ann@xn--bcher-kva.example"),
         ("STRASSE@example.com", "strasse@example.com", "strasse@example.com"),
-        ("straße@example.com", "strasse@example.com", "strasse@example.com"),
+        ("straße@example.com", "straße@example.com", "strasse@example.com"),
+        ("Straße+a@example.com", "straße+a@example.com", "strasse@example.com"),
         ('"ann"@example.com', "ann@example.com", "ann@example.com"),
-        ('"Ann Lee"@example.com', '"ann lee"@example.com', '"ann lee"@example.com'),
+        ('"Ann Lee"@example.com', '"ann lee"@example.com', "ann lee@example.com"),
+        ('"Ann+a b"@example.com', '"ann+a b"@example.com', "ann@example.com"),
         ("用户@例子.example", "用户@xn--fsqu00a.example", "用户@xn--fsqu00a.example"),
     ],
 )
@@ -88,6 +90,7 @@ def test_a_mailbox_is_one_however_it_is_spelled(spelled, identity, limit_key):
         *("ann @example.com", "ann@exa mple.com", "ann.@example.com", ".ann@example.com"),
         *("ann@example.com\n", "ann\r\nBcc: bob@example.com", "Ann <ann@example.com>"),
         *("ann@-example.com", "ann@" + "a" * 64 + ".com"),
+        *("a" * 65 + "@example.com", "用" * 22 + "@example.com"),
         *("a" * 400 + "@example.com", "ann\ud800@example.com", "ann@\ud800.com", "ann\x00@b.com"),
     ],
 )

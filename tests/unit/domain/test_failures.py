@@ -6,6 +6,7 @@ from watchword.domain.failures import Budget, Failures
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+TICK = timedelta(microseconds=1)
 BUDGET = Budget()
 
 
@@ -34,3 +35,17 @@ def test_the_wait_ends_when_the_oldest_that_counts_is_a_window_ago():
     assert failures.wait(2, BUDGET, NOW + 10 * MINUTE) == 21 * MINUTE
     assert failures.wait(3, BUDGET, NOW + 30 * MINUTE) is None
     assert failures.wait(4, BUDGET, NOW + 10 * MINUTE) is None
+
+
+def test_failures_are_remembered_until_their_last_is_long_enough_ago():
+    failures = Failures((NOW, NOW + MINUTE), 100)
+    ends_at = NOW + MINUTE + BUDGET.kept
+    assert failures.remembered(BUDGET, ends_at - TICK) == failures
+    assert failures.remembered(BUDGET, ends_at) == Failures()
+    assert Failures().remembered(BUDGET, NOW) == Failures()
+
+
+def test_a_hard_stop_ends_as_its_failures_are_forgotten():
+    hard = Budget(hard_stop=True)
+    failures = Failures((NOW,), 100)
+    assert failures.wait(30, hard, NOW + hard.rest) == hard.kept - hard.rest

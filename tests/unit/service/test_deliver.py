@@ -8,10 +8,18 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.contract.acting import ANN, MINUTE, SHOP
+from watchword.channels.texts import ours
 from watchword.domain.delivery import DeliveryState, Receipt, back_off
 from watchword.domain.destination import phone
-from watchword.errors import OutcomeUnknown, ProviderUnavailable, StoreUnavailable
+from watchword.errors import (
+    OutcomeUnknown,
+    ProviderRefused,
+    ProviderUnavailable,
+    StoreUnavailable,
+)
 from watchword.providers.virtual import Settings, Virtual
+from watchword.service import deliver
+from watchword.service.deliver import Lane
 
 REFUSED, DOWN, SILENT, SLOW = (phone(f"+861380013{ending}") for ending in
                                ("0001", "0002", "0003", "0004"))  # fmt: skip
@@ -285,3 +293,157 @@ async def test_a_provider_that_is_away_is_asked_again_later(acts, working):
         acts.now = (await work.ended()).not_before
         await work.ended()
     assert await state(acts, issued) is DeliveryState.ACCEPTED
+
+
+async def test_a_provider_is_told_when_the_code_dies(acts, working):
+    issued = await acts.send()
+    carrier = Carrier()
+    async with working(carrier) as work:
+        await work.ended()
+    assert [message.expires_at for message in carrier.handed] == [issued.expires_at]
+
+
+WORDS = pytest.mark.parametrize(
+    "words", ["bad \udc80 byte", "a\r\nb\0c\u202ed\u2028e", "x" * 10_000]
+)
+
+
+@WORDS
+@pytest.mark.parametrize("trouble", [ProviderRefused, ProviderUnavailable, OutcomeUnknown])
+async def test_whatever_a_provider_says_the_lane_goes_on(acts, working, words, trouble):
+    """Its reason is kept as one line of at most 200 characters."""
+
+    async def fail_first(message):
+        if len(carrier.handed) == 1:
+            raise trouble(words)
+
+    carrier = Carrier(does=fail_first)
+    issued = await acts.send()
+    async with working(carrier) as work:
+        await work.ended()
+        await acts.send(to=SILENT)
+        work.lane.stir()
+        assert (await work.ended()).state is DeliveryState.ACCEPTED
+    (delivery,) = await acts.store.deliveries(SHOP.id, issued.challenge_id)
+    assert 0 < len(delivery.reason) <= 200
+    assert delivery.reason.isprintable()
+
+
+@WORDS
+async def test_whatever_a_receipt_refers_to_the_lane_goes_on(acts, working, words):
+    class Wordy(Carrier):
+        async def send(self, message):
+            await super().send(message)
+            return Receipt(words)
+
+    issued = await acts.send()
+    async with working(Wordy()) as work:
+        assert (await work.ended()).reference.isprintable()
+    assert await state(acts, issued) is DeliveryState.ACCEPTED
+
+
+async def test_a_ring_put_right_sends_what_it_could_not_open(acts, working):
+    issued = await acts.send()
+    sealing, acts.ring._seal = acts.ring._seal, {}
+    carrier = Carrier()
+    async with working(carrier) as work:
+        refused = await work.ended()
+        assert refused.state is DeliveryState.QUEUED
+        acts.ring._seal, acts.now = sealing, refused.not_before
+        assert (await work.ended()).state is DeliveryState.ACCEPTED
+    assert await state(acts, issued) is DeliveryState.ACCEPTED
+
+
+class Stopping:
+    """The store, which has the lane cancelled at one verb: as it is asked, or as it answers."""
+
+    def __init__(self, store, verb, when):
+        self._store, self._verb, self._when = store, verb, when
+        self.stop = lambda: None
+
+    def __getattr__(self, verb):
+        async def ask(*given, **more):
+            if (verb, "asked") == (self._verb, self._when):
+                self.stop()
+            answer = await getattr(self._store, verb)(*given, **more)
+            if (verb, "answering") == (self._verb, self._when):
+                self.stop()
+            return answer
+
+        return ask
+
+
+async def is_orderly(acts, carrier, sent):
+    """Whether what was handed over says so, and all the rest is as free as it was."""
+    await acts.store.ready()  # an act that was begun before is done by now
+    states = [await state(acts, issued) for issued in sent]
+    handed = {message.key.rpartition("-")[2] for message in carrier.handed}
+    expected = ["accepted" if str(one.delivery) in handed else "queued" for one in sent]
+    return states == expected
+
+
+async def numbers(acts, first, count):
+    return [await acts.send(to=phone(f"+86138{first + n:08d}")) for n in range(count)]
+
+
+@pytest.mark.parametrize("when", ["asked", "answering"])
+@pytest.mark.parametrize("verb", ["next_due", "lease", "begin_sending", "record_handovers"])
+async def test_a_lane_stopped_at_any_step_is_stopped_in_order(acts, verb, when):
+    """Nothing is left leased, nor sending without having been handed over."""
+    stopping = Stopping(acts.store, verb, when)
+    house = msgspec.structs.replace(acts.house, store=stopping)
+    sent, carrier = await numbers(acts, 0, 20), Carrier()
+    lane = asyncio.create_task(Lane("sms", carrier, ours(), house, lambda: acts.now).run())
+    stopping.stop = lane.cancel
+    await asyncio.wait([lane], timeout=20)
+    assert lane.cancelled()
+    assert await is_orderly(acts, carrier, sent)
+
+
+async def test_a_lane_stopped_at_any_instant_is_stopped_in_order(acts):
+    """Over many rounds, each a little later than the one before."""
+
+    async def breathe(message):
+        await asyncio.sleep(0)
+
+    for turns in range(0, 400, 8):
+        sent, carrier = await numbers(acts, turns, 8), Carrier(does=breathe)
+        carrier.most_at_once = 3
+        lane = asyncio.create_task(Lane("sms", carrier, ours(), acts.house, lambda: acts.now).run())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        lane.cancel()
+        await asyncio.wait([lane], timeout=20)
+        assert lane.cancelled()
+        assert await is_orderly(acts, carrier, sent)
+        for issued in sent:
+            await acts.store.cancel(SHOP.id, issued.challenge_id, acts.now)
+
+
+@pytest.mark.parametrize("verb", ["next_due", "lease", "begin_sending", "record_handovers"])
+async def test_a_lane_stopped_while_the_store_is_away_ends(acts, monkeypatch, verb):
+    """Within a lease, as cancelled, and for good."""
+    monkeypatch.setattr(deliver, "GRACE", timedelta(seconds=0.3))
+
+    class Brief(Carrier):
+        timeout = timedelta(seconds=0.1)
+
+    away = asyncio.Event()
+
+    class Away(Faltering):
+        def __getattr__(self, asked):
+            if asked == verb:
+                away.set()
+            return super().__getattr__(asked)
+
+    house = msgspec.structs.replace(acts.house, store=Away(acts.store, **{verb: 10_000}))
+    carrier = Brief()
+    lane = Lane("sms", carrier, ours(), house, lambda: acts.now)
+    await acts.send()
+    others = asyncio.all_tasks()
+    running = asyncio.create_task(lane.run())
+    await asyncio.wait_for(away.wait(), 20)
+    running.cancel()
+    await asyncio.wait([running], timeout=5)
+    assert running.cancelled()
+    assert asyncio.all_tasks() == others

@@ -42,7 +42,8 @@ def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | Redra
     if earlier := _recall(cursor, order.once, Issued, now):
         return msgspec.structs.replace(earlier, replayed=True)
     asked = order.challenge
-    FailureBudget(cursor, asked.destination, order.network, order.budget).refuse_if_spent(now)
+    failures = FailureBudget(cursor, asked.destination, order.network, order.budget, now)
+    failures.refuse_if_spent(now)
     row, standing = _standing(cursor, order, now)
     repeated = None
     if standing:
@@ -67,7 +68,7 @@ def attempt(cursor: sqlite3.Cursor, attempt: Attempt, now: datetime) -> Judged:
     if earlier := _recall(cursor, attempt.once, Judged, now):
         return msgspec.structs.replace(earlier, replayed=True)
     row, challenge = find(cursor, attempt.app_id, attempt.challenge_id)
-    failures = FailureBudget(cursor, challenge.destination, attempt.network, attempt.budget)
+    failures = FailureBudget(cursor, challenge.destination, attempt.network, attempt.budget, now)
     failures.refuse_if_spent(now)
     verdict = judge(challenge, attempt.given, now)
     if verdict is Verdict.MATCH:

@@ -17,11 +17,11 @@ T = TypeVar("T")
 
 PATIENCE_S = 2.0
 NAP_S = 0.001
-_CACHE_KIB = 16 * 1024
+_LOOK_CACHE_KIB = 2 * 1024
 _CHECKPOINT_PAGES = 4000
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, cache_kib: int = _LOOK_CACHE_KIB) -> sqlite3.Connection:
     """Open the file as every connection of ours does: WAL, and a COMMIT that is on the disk.
 
     SQLite's own busy time-out sleeps far too long for locks that are held for a millisecond, so
@@ -32,7 +32,7 @@ def connect(path: Path) -> sqlite3.Connection:
     )
     patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection

@@ -139,7 +139,12 @@ class FailureBudget:
     """What a destination has failed so far: in all, and from one network."""
 
     def __init__(
-        self, cursor: sqlite3.Cursor, destination: bytes, network: bytes, budget: Budget
+        self,
+        cursor: sqlite3.Cursor,
+        destination: bytes,
+        network: bytes,
+        budget: Budget,
+        now: datetime,
     ) -> None:
         self._cursor, self._destination, self._budget = cursor, destination, budget
         self._amounts = {b"": budget.per_destination}
@@ -150,7 +155,8 @@ class FailureBudget:
             row = cursor.execute(SQL["failures"], (destination, one)).fetchone()
             if row is None:
                 break  # every failure counts for the destination, so none there is none at all
-            self._found[one] = Failures(tuple(map(instant, unpacked(row[0]))), row[1])
+            kept = Failures(tuple(map(instant, unpacked(row[0]))), row[1])
+            self._found[one] = kept.remembered(budget, now)
 
     def refuse_if_spent(self, now: datetime) -> None:
         """Raises FailureBudgetSpent for the longest wait."""

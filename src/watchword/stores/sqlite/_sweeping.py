@@ -47,7 +47,7 @@ class Sweeper:
 
     def _wipe(self, cursor: sqlite3.Cursor, at: int, most: int) -> int:
         """Drop the codes of challenges that expired unanswered, and what was still to be sent."""
-        since = min(self._wiped_to, at)  # the clock may have stepped back
+        since = self._wiped_to if self._wiped_to <= at else 0  # the clock stepped back
         rows = cursor.execute(SQL["dead_challenges"], (since, at, most)).fetchall()
         for row, _ in rows:
             cursor.execute(SQL["expire_challenge"], (row,))

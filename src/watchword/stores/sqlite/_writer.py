@@ -20,6 +20,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from watchword.errors import StoreUnavailable, WatchwordError
+from watchword.stores.sqlite._checkpointer import Checkpointer
 from watchword.stores.sqlite._connection import NAP_S, PATIENCE_S, connect, is_busy, touch
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ Act = Callable[[sqlite3.Cursor], T]
 MOST_IN_ONE_COMMIT = 128
 MOST_WAITING = 10_000
 GATHER_S = 0.002
+CACHE_KIB = 48 * 1024
 
 
 class _Waiting:
@@ -61,6 +63,7 @@ class Writer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
+        self._checkpointer = Checkpointer(path)
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
         self._thread.start()
@@ -83,6 +86,7 @@ class Writer:
         await self._idle.wait()
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._checkpointer.close)
 
     def _gather(self) -> None:
         """Let those in who are at the door: a COMMIT costs the same for many as for one.
@@ -168,7 +172,7 @@ class Writer:
 
     def _connect(self) -> None:
         try:
-            self._connection = connect(self._path)
+            self._connection = connect(self._path, cache_kib=CACHE_KIB)
         except (sqlite3.Error, StoreUnavailable) as trouble:
             self._tell(self._fail_all, trouble)
         else:
@@ -182,6 +186,7 @@ class Writer:
             self._tell(self._fail, batch, trouble)
         else:
             self._tell(self._answer, batch)
+            self._checkpointer.committed()
 
     def _tell(self, what: Callable[..., None], *said: Any) -> None:
         if not self._loop.is_closed():

@@ -129,10 +129,10 @@ WHERE id = ? AND token = ? AND state = 'sending'
   AND EXISTS (SELECT 1 FROM challenges c WHERE c.row = challenge AND c.state = 'pending');
 
 -- name: settle_in_vain
--- Its challenge was closed while it was being tried: it is not tried again.
+-- Its challenge was closed, or swept, while it was being tried: it is not tried again.
 UPDATE deliveries SET state = iif(expires_at <= ?1, 'expired', 'cancelled'), code = x'',
        recipient = x'', due_at = NULL, settled_at = ?1
-WHERE id = ?2 AND token = ?3 AND state = 'sending';
+WHERE id = ?2 AND token = ?3 AND (state = 'sending' OR state = 'unknown' AND expires_at <= ?1);
 
 -- name: challenge_to_cancel
 SELECT c.row, c.attempts FROM deliveries d JOIN challenges c ON c.row = d.challenge
