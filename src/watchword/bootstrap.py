@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from watchword.channels import email, sms
 from watchword.channels.texts import ours
 from watchword.config import Settings
 from watchword.directory.apps import Apps
+from watchword.domain.delivery import DeliveryState, Handover, Leased
 from watchword.domain.failures import Budget
 from watchword.domain.keys import KeyRing
 from watchword.domain.policy import Policy, Resend
@@ -31,6 +33,7 @@ from watchword.stores.sqlite import SqliteStore
 T = TypeVar("T")
 
 _REST_S = 1.0
+_QUIET_S = 60.0
 INBOX = "inbox.db"
 CHANNELS = {channel.CHANNEL.name: channel.CHANNEL for channel in (sms, email)}
 CARRIES = {"virtual": frozenset(CHANNELS), "smtp": frozenset({"email"})}
@@ -100,6 +103,27 @@ async def bootstrap(
         await store.close()
 
 
+class _Weather:
+    """Tells when a provider turns unavailable and when it is back, once a minute at the most."""
+
+    def __init__(self, channel: str) -> None:
+        self._channel = channel
+        self._told_down = False
+        self._quiet_until = 0.0
+
+    def tell(self, leased: Leased, handover: Handover) -> None:
+        is_down = handover.state is DeliveryState.QUEUED
+        if is_down is self._told_down or time.monotonic() < self._quiet_until:
+            return
+        self._told_down, self._quiet_until = is_down, time.monotonic() + _QUIET_S
+        if is_down:
+            log.events().warning(
+                "provider_unavailable", channel=self._channel, reason=handover.reason
+            )
+        else:
+            log.events().info("provider_available", channel=self._channel)
+
+
 async def _pin(keys: KeyRing, store: Store, now: datetime) -> None:
     """Keep the ring's fingerprint at the first start: under another ring no code would be right,
     and every limit would begin anew. Raises ConfigInvalid."""
@@ -131,8 +155,8 @@ async def _service(
     for channel, provider in providers.items():
         lanes[channel] = Lane(channel, provider, ours(), house, clock)
     outcomes = Outcomes()
-    for lane in lanes.values():
-        lane.watchers.append(outcomes.tell)
+    for channel, lane in lanes.items():
+        lane.watchers += [outcomes.tell, _Weather(channel).tell]
     return Service(
         settings=settings,
         clock=clock,

@@ -7,6 +7,7 @@ leaves behind says how far it came, and only what cannot have been handed over i
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -44,7 +45,7 @@ class Lane:
     def __init__(
         self, channel: str, provider: Provider, texts: Texts, house: House, clock: Clock
     ) -> None:
-        self.channel, self._provider, self._texts = channel, provider, texts
+        self.channel, self.provider, self._texts = channel, provider, texts
         self._house, self._clock = house, clock
         self._lease = provider.timeout + GRACE
         self._stirred = asyncio.Event()
@@ -54,6 +55,8 @@ class Lane:
         self._handing: set[asyncio.Task[None]] = set()
         self.watchers: list[Watcher] = []
         """Called with each hand-over once its end is recorded."""
+        self.ended_as: Counter[DeliveryState] = Counter()
+        """How hand-overs of this process ended; QUEUED is a try that will be repeated."""
 
     def stir(self) -> None:
         """Something was queued here, by this process."""
@@ -113,7 +116,7 @@ class Lane:
             now,
             most=self._free,
             ttl=self._lease,
-            repeats=self._provider.repeats_harmlessly,
+            repeats=self.provider.repeats_harmlessly,
         )
         if leased:
             going = await self._patiently(
@@ -141,8 +144,8 @@ class Lane:
         except Exception as error:  # whatever is wrong with this one, the others are not to wait
             return _ended(leased, DeliveryState.FAILED, reason=type(error).__name__)
         try:
-            async with asyncio.timeout(self._provider.timeout.total_seconds()):
-                receipt = await self._provider.send(message)
+            async with asyncio.timeout(self.provider.timeout.total_seconds()):
+                receipt = await self.provider.send(message)
         except ProviderRefused as refusal:
             return _ended(leased, DeliveryState.FAILED, reason=_reason(refusal, message))
         except ProviderUnavailable as trouble:
@@ -155,7 +158,7 @@ class Lane:
 
     def _in_doubt(self, leased: Leased, reason: str) -> Handover:
         """It may have arrived. Only a provider that repeats harmlessly is asked again."""
-        if not self._provider.repeats_harmlessly:
+        if not self.provider.repeats_harmlessly:
             return _ended(leased, DeliveryState.UNKNOWN, reason=reason)
         return self._later(leased, reason)
 
@@ -199,10 +202,11 @@ class Lane:
         if not ended:
             return False
         await self._house.store.record_handovers(
-            [handover for _, handover in ended], provider=self._provider.name, now=self._clock()
+            [handover for _, handover in ended], provider=self.provider.name, now=self._clock()
         )
         del self._unrecorded[: len(ended)]
         for leased, handover in ended:
+            self.ended_as[handover.state] += 1
             for watcher in self.watchers:
                 watcher(leased, handover)
         return True

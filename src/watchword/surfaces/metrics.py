@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import generate_latest
@@ -16,6 +16,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
+
+from watchword.service.deliver import Lane
 
 MOST_APPS = 100
 OTHER = "other"
@@ -91,14 +93,31 @@ class Tally(Collector):
         return family
 
 
-def render(tally: Tally, *, sandbox: bool, virtual: bool) -> bytes:
+def render(tally: Tally, lanes: Sequence[Lane], *, sandbox: bool, virtual: bool) -> bytes:
     """Everything in the Prometheus text format."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     registry.register(tally)
+    registry.register(_Deliveries(lanes))
     registry.register(_Modes(sandbox=sandbox, virtual=virtual))
     return generate_latest(registry)
+
+
+class _Deliveries(Collector):
+    """How the hand-overs of this process ended."""
+
+    def __init__(self, lanes: Sequence[Lane]) -> None:
+        self._lanes = lanes
+
+    def collect(self) -> Iterable[Metric]:
+        counts = {
+            (lane.channel, lane.provider.name, state.value): count
+            for lane in self._lanes
+            for state, count in lane.ended_as.items()
+        }
+        labels = ("channel", "provider", "state")
+        yield _counter("deliveries", "Hand-overs by how they ended", labels, counts.items())
 
 
 class _Modes(Collector):

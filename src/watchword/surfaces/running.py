@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from watchword.directory.apps import Apps
 from watchword.domain.keys import KeyRing
 from watchword.ports import Clock, Inbox, Store
+from watchword.service.deliver import Lane
 from watchword.service.house import House
 
 
@@ -25,5 +27,7 @@ class Running(Protocol):
     def keys(self) -> KeyRing: ...
     @property
     def inbox(self) -> Inbox | None: ...
+    @property
+    def lanes(self) -> Sequence[Lane]: ...
     @property
     def virtual(self) -> bool: ...

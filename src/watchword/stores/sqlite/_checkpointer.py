@@ -1,8 +1,8 @@
 """Carries the write-ahead log back into the file, beside the writer instead of in its way.
 
-SQLite would do that itself at a COMMIT that finds the log long, and every caller of that COMMIT would
-wait for thousands of scattered pages. It still does, and starts the log over; but what it finds left
-to carry is little.
+SQLite would do that itself at a COMMIT that finds the log long, and every caller of that COMMIT
+would wait for thousands of scattered pages. It still does, and starts the log over; but what it
+finds left to carry is little.
 """
 
 from __future__ import annotations

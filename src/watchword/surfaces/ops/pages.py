@@ -64,7 +64,7 @@ def probes(service: Running, *, sandbox: bool) -> list[Route]:
 
 def metrics(service: Running, *, sandbox: bool) -> Route:
     async def numbers() -> Answer:
-        text = render(TALLY, sandbox=sandbox, virtual=service.virtual)
+        text = render(TALLY, service.lanes, sandbox=sandbox, virtual=service.virtual)
         return Answer(200, [(b"content-type", _METRICS_TYPE)], text)
 
     return Route("/metrics", Page(numbers))
