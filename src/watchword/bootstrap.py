@@ -84,6 +84,7 @@ async def bootstrap(
 
     Raises ConfigInvalid and StoreUnavailable.
     """
+    _refuse_a_lost_ring(settings)
     keys = keyring.load_or_make(settings.keyring_path)
     carriers = _carriers(settings)
     store = await SqliteStore.open(settings.store_path)
@@ -122,6 +123,24 @@ class _Weather:
             )
         else:
             log.events().info("provider_available", channel=self._channel)
+
+
+def _refuse_a_lost_ring(settings: Settings) -> None:
+    """A new ring would open nothing of an old store. Raises ConfigInvalid."""
+    # The store is looked for first: whoever makes one has made its ring before.
+    if has_store(settings) and not settings.keyring_path.exists():
+        raise ConfigInvalid(
+            [
+                "keys.path: the store is here but its key ring is not; restore your copy to "
+                f"{settings.keyring_path}."
+            ]
+        )
+
+
+def has_store(settings: Settings) -> bool:
+    """Whether a store was made here before."""
+    path = settings.store_path
+    return path.is_file() and path.stat().st_size > 0
 
 
 async def _pin(keys: KeyRing, store: Store, now: datetime) -> None:

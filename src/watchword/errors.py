@@ -76,7 +76,8 @@ class QuotaExceeded(WatchwordError):
     def __init__(
         self, *, scope: str, retry_in: timedelta, amount: int = 0, window: timedelta = timedelta()
     ) -> None:
-        super().__init__(f"The limit per {scope} is reached.")
+        limit = f"The limit per {scope} is reached." if type(self) is QuotaExceeded else None
+        super().__init__(limit)
         self.scope = scope
         self.retry_in = retry_in
         self.amount = amount

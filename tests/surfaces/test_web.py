@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from types import SimpleNamespace
+from typing import Any
 
 import httpx2
 import pytest
@@ -198,7 +199,7 @@ def test_a_scrape_tells_how_hand_overs_ended():
     """Each channel and provider with the states its messages came to."""
     provider = SimpleNamespace(name="smtp")
     ended_as = Counter({DeliveryState.ACCEPTED: 3, DeliveryState.QUEUED: 1})
-    lane = SimpleNamespace(channel="email", provider=provider, ended_as=ended_as)
+    lane: Any = SimpleNamespace(channel="email", provider=provider, ended_as=ended_as)
     lines = render(Tally(), [lane], sandbox=False, virtual=False).decode().splitlines()
     told = 'watchword_deliveries_total{channel="email",provider="smtp",state='
     assert f'{told}"accepted"}} 3.0' in lines

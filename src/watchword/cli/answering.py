@@ -131,14 +131,22 @@ async def told_to_stop() -> None:
     await _stop(None).wait()
 
 
-def look(settings: Settings) -> bool:
-    """Open the service and close it again. Says whether it is virtual."""
+def look(settings: Settings) -> str:
+    """Open the service and close it again. Says what lets codes be read here."""
 
-    async def looked() -> bool:
+    async def looked() -> str:
         async with bootstrap(settings, deliver=False) as service:
-            return service.virtual
+            return await readable_by(service)
 
     return run(settings, looked())
+
+
+async def readable_by(service: Service) -> str:
+    """What lets codes be read here, in words; "" when nothing does."""
+    active = ["the virtual carrier is active"] if service.inbox is not None else []
+    if any(key.demo for key in await service.apps.keys(service.clock())):
+        active.append("a demo key is active")
+    return ", ".join(active)
 
 
 def answer_only(settings: Settings, api: socket.socket, tls: Tls | None, ties: Ties) -> None:

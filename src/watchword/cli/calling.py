@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from watchword.cli.demo import kept_key
-from watchword.cli.places import Where, base_url
+from watchword.cli.places import DEMO, Where, base_url
 from watchword.cli.refusal import Misused, Refused
 from watchword.config import Settings
 
@@ -37,14 +37,14 @@ def call(server: Server, where: Where, act: Callable[[Client], Verification]) ->
     from watchword.client import Client, Unreachable, WatchwordProblem
 
     settings = where.settings()
-    url, key = _url(server, settings), _key(server, settings)
+    url, (key, source) = _url(server, settings), _key(server, settings)
     try:
         with Client(url, key, verify=_trust(server)) as client:
             return act(client)
     except Unreachable as problem:
-        raise Refused(f"Nothing answers at {url} ({problem}). Start it: watchword serve.") from None
+        raise Refused(_unanswered(url, problem)) from None
     except WatchwordProblem as problem:
-        raise Refused(_sentence(problem)) from None
+        raise Refused(_sentence(problem, source)) from None
     except ValueError as error:
         raise Misused(f"{url} is no address: {error}.") from None
 
@@ -57,26 +57,47 @@ def pairs(binding: tuple[str, ...]) -> dict[str, str]:
 
 
 def _url(server: Server, settings: Settings) -> str:
-    return server.url or os.environ.get("WATCHWORD_URL") or base_url(settings)
+    url = server.url or os.environ.get("WATCHWORD_URL") or base_url(settings)
+    if not url.startswith(("http://", "https://")):
+        raise Misused(f"{url} is no address: the URL begins with http:// or https://.")
+    return url
 
 
-def _key(server: Server, settings: Settings) -> str:
-    key = server.key or os.environ.get("WATCHWORD_KEY") or kept_key(settings.folder)
-    if key is None:
-        raise Refused("No API key: run watchword demo, or give --key or WATCHWORD_KEY.")
-    return key
+def _key(server: Server, settings: Settings) -> tuple[str, str]:
+    """The key, and where it is from."""
+    sources = {
+        "--key": server.key,
+        "WATCHWORD_KEY": os.environ.get("WATCHWORD_KEY"),
+        str(settings.folder / DEMO): kept_key(settings.folder),
+    }
+    for source, key in sources.items():
+        if key:
+            return key, source
+    raise Refused("No API key: run watchword demo, or give --key or WATCHWORD_KEY.")
 
 
 def _trust(server: Server) -> ssl.SSLContext | bool:
-    return ssl.create_default_context(cafile=server.ca) if server.ca else True
+    if not server.ca:
+        return True
+    try:
+        return ssl.create_default_context(cafile=server.ca)
+    except OSError as error:
+        reason = error.strerror or "it holds no certificate"
+        raise Refused(f"--ca {server.ca} cannot be used: {reason}.") from None
 
 
-def _sentence(problem: WatchwordProblem) -> str:
+def _unanswered(url: str, problem: WatchwordProblem) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in str(problem):
+        return f"The certificate at {url} is not one we trust: give --ca FILE."
+    return f"Nothing answers at {url} ({problem}). Start it: watchword serve."
+
+
+def _sentence(problem: WatchwordProblem, source: str) -> str:
     said = str(problem)
     if problem.field:
         said += f" (at {problem.field})"
     if problem.retry_in is not None:
         said += f" Try again in {problem.retry_in.total_seconds():.0f} s."
     if problem.status == 401:
-        said += " Give --key, or run watchword demo."
+        said += f" The key from {source} is not one of this server's."
     return said

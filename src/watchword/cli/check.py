@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from watchword.cli.calling import DEFAULT, Server, call, pairs
 from watchword.cli.places import HERE, Where
-from watchword.cli.printing import AsJson, print_json
+from watchword.cli.printing import AsJson, print_line
 
 
 def check(
@@ -24,9 +24,15 @@ def check(
     """Check a code: exits with 0 when it is approved, with 1 when it is not."""
     found = call(server, where, lambda client: client.check(id, code, binding=pairs(binding)))
     if json:
-        print_json(found)
+        print_line(found)
     elif found.approved:
         print("Approved.")
     else:
-        print(f"Wrong; {found.attempts_left} attempts left.")
+        print(f"Wrong; {_left(found.attempts_left)}.")
     return 0 if found.approved else 1
+
+
+def _left(attempts: int) -> str:
+    if attempts == 0:
+        return "no attempts left, send a new code"
+    return "1 attempt left" if attempts == 1 else f"{attempts} attempts left"

@@ -41,7 +41,7 @@ def demo_key(settings: Settings) -> str:
     from watchword.cli.opened import ask
 
     serving = running(settings.folder)
-    refuse_strangers(settings, is_virtual=True, host=serving.host if serving else "")
+    refuse_strangers(settings, "a demo key is active", host=serving.host if serving else "")
     with _alone(settings.folder):
         kept = kept_key(settings.folder)
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import shutil
 import stat
-from collections.abc import AsyncIterator, Iterator
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 
-from watchword.cli.places import HERE, Where, running
+from watchword.cli.places import HERE, Where, answers, left, running
 from watchword.cli.printing import AsJson, print_json
 from watchword.cli.refusal import explained
 from watchword.config import Settings
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Service
+
+    Look = Callable[[Service], AsyncIterator["Finding"]]
 
 PROBE_S = 5
 LONGEST_USUAL_TTL_S = 600
@@ -60,16 +63,39 @@ def doctor(*, json: AsJson = False, where: Where = HERE) -> int:
 
 def _examined(where: Where) -> Iterator[Finding]:
     try:
-        settings = where.settings()
+        settings = where.read()
     except Exception as error:
         if (sentence := explained(error)) is None:
             raise
         yield Finding("broken", sentence)
         return
     yield Finding("ok", f"The settings are read; the data folder is {settings.folder.resolve()}.")
-    for look in (_terms, _space, _keyring, _server):
+    for look in (_terms, _space, _server):
         yield from look(settings)
-    yield from asyncio.run(_opened(settings))
+    yield from _state(settings)
+
+
+def _state(settings: Settings) -> Iterator[Finding]:
+    """What the folder holds. What is missing is told, never made."""
+    from watchword.bootstrap import has_store
+
+    yield (ring := _keyring(settings, has_store=has_store(settings)))
+    if has_store(settings):
+        if settings.keyring_path.exists():
+            yield from asyncio.run(_opened(settings, _store, _providers, _credentials))
+        return
+    yield Finding("note", f"There is no store yet; the first start makes {settings.store_path}.")
+    if ring.state != "broken":
+        yield from _rehearsed(settings)
+
+
+def _rehearsed(settings: Settings) -> Iterator[Finding]:
+    """Try the providers from a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        stage = msgspec.structs.replace(
+            settings, data=folder, store=Settings().store, keys=Settings().keys
+        )
+        yield from asyncio.run(_opened(stage, _providers))
 
 
 def _terms(settings: Settings) -> Iterator[Finding]:
@@ -86,7 +112,9 @@ def _terms(settings: Settings) -> Iterator[Finding]:
 
 
 def _space(settings: Settings) -> Iterator[Finding]:
-    free = shutil.disk_usage(settings.folder).free
+    folder = settings.folder.resolve()
+    there = next(place for place in (folder, *folder.parents) if place.is_dir())
+    free = shutil.disk_usage(there).free
     said = f"{free / (1 << 30):.1f} GiB are free for the data folder."
     if free < NO_SPACE:
         yield Finding("broken", f"{said} Sends will be refused: make room.")
@@ -94,42 +122,42 @@ def _space(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok" if free >= LEAST_FREE else "note", said)
 
 
-def _keyring(settings: Settings) -> Iterator[Finding]:
+def _keyring(settings: Settings, *, has_store: bool) -> Finding:
     path = settings.keyring_path
+    if not path.exists() and has_store:
+        return Finding("broken", f"The key ring is missing: restore your copy to {path}.")
     if not path.exists():
-        yield Finding("note", f"There is no key ring yet; the first start makes {path}.")
-        return
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        yield Finding("broken", f"Others may read the key ring: run chmod 600 {path}.")
-    else:
-        yield Finding("ok", "The key ring is readable to its owner only.")
+        return Finding("note", f"There is no key ring yet; the first start makes {path}.")
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return Finding("broken", f"Others may read the key ring: run chmod 600 {path}.")
+    return Finding("ok", "The key ring is readable to its owner only.")
 
 
 def _server(settings: Settings) -> Iterator[Finding]:
-    if serving := running(settings.folder):
+    serving = left(settings.folder)
+    if serving is None:
+        yield Finding("note", "No server runs on this data folder: start it with watchword serve.")
+    elif running(settings.folder) and answers(serving):
         yield Finding("ok", f"A server answers at {serving.base_url} (process {serving.pid}).")
     else:
-        yield Finding("note", "No server runs on this data folder: start it with watchword serve.")
+        yield Finding(
+            "broken",
+            f"serve.json names {serving.base_url} (process {serving.pid}), but nothing answers "
+            "there: start watchword serve again.",
+        )
 
 
-async def _opened(settings: Settings) -> list[Finding]:
+async def _opened(settings: Settings, *looks: Look) -> list[Finding]:
     """What can be seen only with the service open."""
     from watchword.bootstrap import bootstrap
 
     try:
         async with bootstrap(settings, deliver=False) as service:
-            return [finding async for finding in _inside(service)]
+            return [finding for look in looks async for finding in look(service)]
     except Exception as error:
         if (sentence := explained(error)) is None:
             raise
         return [Finding("broken", sentence)]
-
-
-async def _inside(service: Service) -> AsyncIterator[Finding]:
-    for look in (_store, _providers, _credentials):
-        async for finding in look(service):
-            yield finding
 
 
 async def _store(service: Service) -> AsyncIterator[Finding]:

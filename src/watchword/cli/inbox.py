@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,12 +26,14 @@ def inbox(
     json: AsJson = False,
     where: Where = HERE,
 ) -> int:
-    """Read what the virtual carrier received; prints nothing when there is nothing.
+    """Read what the virtual carrier received; prints nothing when there is nothing yet.
 
     ADDRESS may be spelled as any dialect spells it: +86 138 0013 8000, 0086-13800138000,
     86-13800138000, 1-2025550100, or a mailbox in any case.
     """
     received = ask(where.settings(), lambda service: _received(service, to))
+    if not received and not json:
+        print("Nothing yet.", file=sys.stderr)
     _show(received if what == "list" else received[-1:], what, code=code, as_json=json)
     return 0
 

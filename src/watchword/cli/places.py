@@ -22,6 +22,7 @@ from watchword.config import Settings
 
 SERVE = "serve.json"
 DEMO = "demo.json"
+LIVEZ_S = 2.0
 
 
 @Parameter(name="*")
@@ -34,9 +35,13 @@ class Where:
 
     def settings(self) -> Settings:
         """Read the settings, and see to it that the data folder is there and is private."""
-        settings = config.load(self.data, self.config)
+        settings = self.read()
         settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return settings
+
+    def read(self) -> Settings:
+        """Read the settings, and make nothing."""
+        return config.load(self.data, self.config)
 
 
 HERE = Where()
@@ -55,11 +60,32 @@ class Serving(msgspec.Struct, frozen=True):
 
 def running(folder: Path) -> Serving | None:
     """The server that runs on this folder; what a killed one left behind does not count."""
+    serving = left(folder)
+    return serving if serving is not None and _is_alive(serving.pid) else None
+
+
+def left(folder: Path) -> Serving | None:
+    """What serve.json says, whether or not that server still runs."""
     try:
-        serving = msgspec.json.decode((folder / SERVE).read_bytes(), type=Serving)
+        return msgspec.json.decode((folder / SERVE).read_bytes(), type=Serving)
     except (OSError, msgspec.MsgspecError):
         return None
-    return serving if _is_alive(serving.pid) else None
+
+
+def answers(serving: Serving) -> bool:
+    """Whether it says that it lives. Nothing is told to it, so any certificate will do."""
+    import ssl
+    from http.client import HTTPException
+    from urllib.request import HTTPSHandler, ProxyHandler, build_opener
+
+    anyone = ssl.create_default_context()
+    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+    ask = build_opener(ProxyHandler({}), HTTPSHandler(context=anyone))
+    try:
+        with ask.open(f"{serving.base_url}/livez", timeout=LIVEZ_S) as answer:
+            return bool(answer.status == 200)
+    except (OSError, HTTPException, ValueError):
+        return False
 
 
 @contextmanager

@@ -16,6 +16,12 @@ def print_json(value: Any) -> None:
     print(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))
 
 
+def print_line(value: Any) -> None:
+    """JSON on one line, without what is not known."""
+    known = {k: v for k, v in msgspec.to_builtins(value).items() if v not in (None, "")}
+    print(json.dumps(known, ensure_ascii=False))
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table as wide as its content, so that pipes and narrow windows lose nothing."""
     from rich.box import SIMPLE_HEAD

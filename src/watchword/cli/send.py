@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ from cyclopts import Parameter
 
 from watchword.cli.calling import DEFAULT, Server, call, pairs
 from watchword.cli.places import HERE, Where
-from watchword.cli.printing import AsJson, print_json
+from watchword.cli.printing import AsJson, print_line
 
 if TYPE_CHECKING:
     from watchword.client import Verification
@@ -29,7 +30,7 @@ def send(
     server: Server = DEFAULT,
     where: Where = HERE,
 ) -> int:
-    """Send a code, and print the id to check it by."""
+    """Send a code, and print the id to check it by; what else there is to say goes to stderr."""
     wanted: dict[str, Any] = {
         "channel": channel,
         "purpose": purpose,
@@ -39,10 +40,14 @@ def send(
         "binding": pairs(binding),
     }
     sent = call(server, where, lambda client: client.send(to, **wanted))
-    print_json(sent) if json else print(_told(sent))
+    if json:
+        print_line(sent)
+    else:
+        print(sent.id)
+        print(_told(sent), file=sys.stderr)
     return 0
 
 
 def _told(sent: Verification) -> str:
     until = f", valid until {sent.expires_at:%H:%M:%S} UTC" if sent.expires_at else ""
-    return f"{sent.id}\nA code is on its way to {sent.to} by {sent.channel}{until}."
+    return f"A code is on its way to {sent.to} by {sent.channel}{until}."

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from cyclopts import Parameter
 
-from watchword.cli.places import HERE, Serving, Where, announced, url
+from watchword.cli.places import HERE, Serving, Where, announced, answers, running, url
 from watchword.cli.refusal import Misused, Refused
 from watchword.config import Settings
 
@@ -39,6 +39,7 @@ def serve(
     if not 1 <= workers <= MOST_WORKERS:
         raise Misused(f"--workers is 1 to {MOST_WORKERS}.")
     settings = _overridden(where.settings(), host, port)
+    refuse_a_second(settings.folder)
     tls = _tls(tls_cert, tls_key)
     if workers == 1:
         return _alone(settings, tls)
@@ -52,7 +53,8 @@ def _alone(settings: Settings, tls: Tls | None) -> int:
 
     async def answer() -> None:
         async with bootstrap(settings, deliver=True) as service:
-            refuse_strangers(settings, is_virtual=service.virtual)
+            readable_by = await answering.readable_by(service)
+            refuse_strangers(settings, readable_by)
             with closing(listen(settings.server.host, settings.server.port)) as api:
                 admin = listen_for_admin(settings)
                 serving = _serving(settings, api, admin, tls)
@@ -62,7 +64,7 @@ def _alone(settings: Settings, tls: Tls | None) -> int:
                         api,
                         admin,
                         tls,
-                        on_ready=lambda: welcome(settings, serving, is_virtual=service.virtual),
+                        on_ready=lambda: welcome(settings, serving, readable_by, tls),
                     )
 
     answering.run(settings, answer())
@@ -73,8 +75,8 @@ def _together(settings: Settings, workers: int, tls: Tls | None) -> int:
     """Several processes answer on one socket, and one more delivers."""
     from watchword.cli import answering, family
 
-    is_virtual = family.looked_at(settings)
-    refuse_strangers(settings, is_virtual=is_virtual)
+    readable_by = family.looked_at(settings)
+    refuse_strangers(settings, readable_by)
     with closing(listen(settings.server.host, settings.server.port)) as api:
         admin = listen_for_admin(settings)
         serving = _serving(settings, api, admin, tls, workers)
@@ -83,22 +85,32 @@ def _together(settings: Settings, workers: int, tls: Tls | None) -> int:
         with announced(settings.folder, serving):
             return family.raise_all(
                 [deliver, *[answer] * workers],
-                on_ready=lambda: welcome(settings, serving, is_virtual=is_virtual),
+                on_ready=lambda: welcome(settings, serving, readable_by, tls),
             )
 
 
-def refuse_strangers(settings: Settings, *, is_virtual: bool, host: str = "") -> None:
+def refuse_a_second(folder: Path) -> None:
+    """One server a data folder; `--workers` is how it grows."""
+    serving = running(folder)
+    if serving is not None and serving.pid != os.getpid() and answers(serving):
+        raise Refused(
+            f"A server runs on this data folder already, at {serving.base_url} (process "
+            f"{serving.pid}). Stop it first, or give --data another folder."
+        )
+
+
+def refuse_strangers(settings: Settings, readable_by: str, *, host: str = "") -> None:
     """What is easy to try must not be easy to reach: codes can be read by whoever gets in.
 
-    `host` is where a server listens already, "" where it would by the settings.
+    `readable_by` names what lets codes be read here, "" when nothing does; `host` is where a server listens already, "" where it would by the settings.
     """
     host = host or settings.server.host
-    if not is_virtual or settings.sandbox or is_loopback(host):
+    if not readable_by or settings.sandbox or is_loopback(host):
         return
     raise Refused(
-        f"The virtual carrier or a demo credential is active, so {host} would let "
-        "others read codes. Configure a real provider and revoke the demo keys, listen on "
-        "127.0.0.1, or say `sandbox = true` in the settings if you mean it."
+        f"Codes can be read here ({readable_by}), so {host} would let others read them. Configure a real provider "
+        "and revoke the demo keys, listen on 127.0.0.1, or say `sandbox = true` in the settings "
+        "if you mean it."
     )
 
 
@@ -111,7 +123,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, option: str = "--port") -> socket.socket:
     """A bound socket; accepting begins when a server takes it. Raises Refused."""
     try:
         found = socket.getaddrinfo(
@@ -127,20 +139,20 @@ def listen(host: str, port: int) -> socket.socket:
         listening.listen(2048)
     except OSError as error:
         listening.close()
-        raise Refused(_cannot_listen(host, port, error)) from None
+        raise Refused(_cannot_listen(host, port, error, option)) from None
     return listening
 
 
 def listen_for_admin(settings: Settings) -> socket.socket | None:
     """Metrics are worth a warning, not a failure."""
     try:
-        return listen(settings.server.admin_host, settings.server.admin_port)
+        return listen(settings.server.admin_host, settings.server.admin_port, "server.admin_port")
     except Refused as refusal:
         print(f"No metrics: {refusal}", file=sys.stderr)
         return None
 
 
-def welcome(settings: Settings, serving: Serving, *, is_virtual: bool) -> None:
+def welcome(settings: Settings, serving: Serving, readable_by: str, tls: Tls | None) -> None:
     """Say where to look first."""
     print(f"watchword answers at {serving.base_url} (its calls: {serving.base_url}/openapi.json)")
     print(f"  data     {settings.folder.resolve()}")
@@ -148,16 +160,18 @@ def welcome(settings: Settings, serving: Serving, *, is_virtual: bool) -> None:
         print(f"  metrics  {serving.admin_url}/metrics")
     if settings.sandbox:
         print("  SANDBOX  this server may be reached by others while codes can be read here.")
-    if is_virtual:
-        print("  VIRTUAL  a virtual carrier or demo credential is active: codes can be read here.")
-    print(f"\nTry it in another shell:\n  {_to_try(settings, serving, is_virtual)}", flush=True)
+    if readable_by:
+        print(f"  VIRTUAL  codes can be read here: {readable_by}.")
+    trust = shlex.quote(str(Path(tls.cert).resolve())) if tls else ""
+    to_try = _to_try(settings, serving, bool(readable_by), trust)
+    print(f"\nTry it in another shell:\n  {to_try}", flush=True)
 
 
-def _to_try(settings: Settings, serving: Serving, is_virtual: bool) -> str:
+def _to_try(settings: Settings, serving: Serving, is_virtual: bool, trust: str) -> str:
     if not is_virtual:
-        return f"curl {serving.base_url}/readyz"
+        return f"curl {f'--cacert {trust} ' if trust else ''}{serving.base_url}/readyz"
     command, place = _ourselves(), f"--data {shlex.quote(str(settings.folder.resolve()))}"
-    send = f"{command} send +8613800138000 {place}"
+    send = f"{command} send +8613800138000 {place}{f' --ca {trust}' if trust else ''}"
     return f"{command} demo {place} && {send} && {command} inbox last {place}"
 
 
@@ -167,11 +181,9 @@ def _ourselves() -> str:
     return shlex.quote(str(Path(sys.argv[0]).resolve()))
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> str:
+def _cannot_listen(host: str, port: int, error: OSError, option: str) -> str:
     reason = (error.strerror or str(error)).lower()
-    return (
-        f"Cannot listen on {host} port {port}: {reason}. Choose another port (0 is any free one)."
-    )
+    return f"Cannot listen on {host} port {port}: {reason}. Set {option} (0 is any free one)."
 
 
 def _overridden(settings: Settings, host: str | None, port: int | None) -> Settings:

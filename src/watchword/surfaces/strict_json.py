@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET
@@ -38,7 +40,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         value = decoder.decode(body)
     except msgspec.ValidationError as error:
         _require_well_formed(body)
-        raise _pointed(str(error)) from None
+        raise _pointed(str(error), decoder.type) from None
     except msgspec.DecodeError as error:
         raise BodyMalformed(f"{error}.") from None
     except UnicodeDecodeError:
@@ -93,7 +95,7 @@ def _no_constant(name: str) -> None:
     raise BodyMalformed(f"JSON has no {name}.")
 
 
-def _pointed(complaint: str) -> RequestInvalid:
+def _pointed(complaint: str, wanted: Any) -> RequestInvalid:
     """What msgspec complained of, at a JSON pointer, in words that repeat nothing but names."""
     what, _, place = complaint.rpartition(" - at ")
     what, path = (what, _pointer(place)) if what else (place, "")
@@ -103,8 +105,22 @@ def _pointed(complaint: str) -> RequestInvalid:
     if missing := _MISSING.fullmatch(what):
         return RequestInvalid("This member is required.", field=f"{path}/{missing[1]}")
     if what.startswith("Invalid enum value"):
-        return RequestInvalid("This is none of the values allowed.", field=path)
+        allowed = ", ".join(_allowed(wanted, path.split("/")[1:]))
+        return RequestInvalid(f"Allowed are: {allowed}.", field=path)
     return RequestInvalid(f"{what.replace('`', '')}.", field=path)
+
+
+def _allowed(kind: Any, names: Sequence[str]) -> Iterator[str]:
+    """The values that an enumeration takes, `names` deep inside this type."""
+    for one in get_args(kind) or (kind,):
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, type) and issubclass(one, Enum):
+            yield from (str(member.value) for member in one)
+        elif isinstance(one, type) and issubclass(one, msgspec.Struct) and names:
+            for field in msgspec.structs.fields(one):
+                if field.encode_name == names[0]:
+                    yield from _allowed(field.type, names[1:])
 
 
 def _pointer(place: str) -> str:

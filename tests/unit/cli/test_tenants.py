@@ -1,5 +1,7 @@
 """Apps, keys and test numbers from a shell."""
 
+from functools import partial
+
 import pytest
 from msgspec import structs
 
@@ -83,9 +85,7 @@ def test_terms_changed_at_once_are_all_kept(shell, app, monkeypatch):
 
     async def meanwhile(apps, app_id, purpose, change, now):
         for part in ({"ttl_s": 300}, {"max_attempts": 3}):
-            await set_terms(
-                apps, app_id, purpose, lambda before, p=part: structs.replace(before, **p), now
-            )
+            await set_terms(apps, app_id, purpose, partial(structs.replace, **part), now)
         return await set_terms(apps, app_id, purpose, change, now)
 
     monkeypatch.setattr(Apps, "set_terms", meanwhile)

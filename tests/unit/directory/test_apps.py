@@ -2,6 +2,8 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
@@ -207,12 +209,10 @@ async def test_a_test_number_may_be_changed_and_removed(apps, acts, shop):
 
 async def test_changes_of_one_policy_at_once_are_all_kept(apps, elsewhere, acts, shop):
     """Each changes its part of what the others left."""
-    parts = {"length": 8, "ttl_s": 300, "max_attempts": 3}
+    parts: dict[str, Any] = {"length": 8, "ttl_s": 300, "max_attempts": 3}
     await asyncio.gather(
         *(
-            where.set_terms(
-                shop.id, "*", lambda before, p=part: msgspec.structs.replace(before, **p), acts.now
-            )
+            where.set_terms(shop.id, "*", partial(msgspec.structs.replace, **part), acts.now)
             for where, part in zip(
                 (apps, elsewhere, apps), ({k: v} for k, v in parts.items()), strict=True
             )

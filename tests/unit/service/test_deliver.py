@@ -1,6 +1,7 @@
 """A lane takes each message to its provider once, and writes down what became of it."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import msgspec
@@ -359,7 +360,7 @@ class Stopping:
 
     def __init__(self, store, verb, when):
         self._store, self._verb, self._when = store, verb, when
-        self.stop = lambda: None
+        self.stop: Callable[[], object] = lambda: None
 
     def __getattr__(self, verb):
         async def ask(*given, **more):

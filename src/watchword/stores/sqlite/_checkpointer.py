@@ -15,7 +15,7 @@ from pathlib import Path
 from watchword.errors import StoreUnavailable
 from watchword.stores.sqlite._connection import connect
 
-_EVERY = 16
+_EVERY = 64
 """Commits between two rounds."""
 
 
