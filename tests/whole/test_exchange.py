@@ -76,10 +76,14 @@ def test_a_message_arrives_at_the_virtual_phone(house, workers):
     """The same on a fresh machine, without any account, from a shell alone."""
     with house.serving("--workers", workers):
         house.run("demo")
-        sent = json.loads(house.run("send", "+8613800138000", "--json").stdout)
+        (line,) = house.run("send", "+8613800138000", "--json").stdout.splitlines()
+        sent = json.loads(line)
+        assert set(sent) == {
+            *("id", "status", "to", "channel", "expires_at", "resend_at", "attempts_left")
+        }
         code = house.inbox("--code", "--to", "0086-138 0013 8000")
         wrong = house.run("check", sent["id"], code[::-1] + "0", check=False)
-        assert wrong.returncode == 1
+        assert (wrong.returncode, wrong.stdout) == (1, "Wrong; 4 attempts left.\n")
         right = house.run("check", sent["id"], code)
         assert right.stdout == "Approved.\n"
         again = house.run("check", sent["id"], code, check=False)
@@ -105,6 +109,7 @@ def test_an_inbox_without_messages_prints_nothing(house):
     for words in (["last"], ["last", "--code"], ["list"]):
         found = house.run("inbox", *words)
         assert (found.returncode, found.stdout) == (0, "")
+        assert found.stderr == "Nothing yet.\n"
     assert json.loads(house.run("inbox", "list", "--json").stdout) == []
 
 
@@ -113,3 +118,48 @@ def test_a_call_without_a_server_says_how_to_start_one(house):
     refused = house.run("send", "+8613800138000", "--url", "http://127.0.0.1:9", check=False)
     assert refused.returncode == 1
     assert "watchword serve" in refused.stderr
+
+
+def test_a_script_captures_the_id_alone(house):
+    """`ID=$(watchword send …)` holds what check takes; what people read goes to stderr."""
+    with house.serving():
+        house.run("demo")
+        sent = house.run("send", "ann@example.com", "--purpose", "bind")
+        assert "on its way" in sent.stderr
+        code = house.inbox("--code")
+        assert house.run("check", sent.stdout.strip(), code).stdout == "Approved.\n"
+
+
+def test_a_count_of_attempts_reads_as_a_sentence(house):
+    """The last but one, and the last."""
+    house.settings("[policy]\nmax_attempts = 2\n")
+    with house.serving():
+        house.run("demo")
+        id = house.run("send", "ann@example.com").stdout.strip()
+        wrong = house.inbox("--code")[::-1] + "0"
+        tried = [house.run("check", id, wrong, check=False).stdout for _ in range(2)]
+    assert tried == [
+        "Wrong; 1 attempt left.\n",
+        "Wrong; no attempts left, send a new code.\n",
+    ]
+
+
+def test_a_wrong_value_or_key_says_what_is_right(house):
+    """Nobody has to look up which values there are, or which key was taken."""
+    with house.serving() as serving:
+        house.run("demo")
+        words = ("send", "+8613800138000")
+        refused = house.run(*words, "--purpose", "login", check=False)
+        assert "sign_in, sign_up, reset, change, bind" in refused.stderr
+        refused = house.run(*words, "--channel", "fax", check=False)
+        assert "sms, email" in refused.stderr
+        refused = house.run(*words, check=False, WATCHWORD_KEY="wrong")
+        assert "The key from WATCHWORD_KEY" in refused.stderr
+        house.run(*words)
+        refused = house.run(*words, check=False)
+        assert refused.stderr.startswith("A code was sent a moment ago.")
+        bare = serving["base_url"].partition("//")[2]
+        refused = house.run(*words, "--url", bare, check=False)
+        assert (refused.returncode, "begins with http://" in refused.stderr) == (2, True)
+        refused = house.run(*words, "--ca", "absent.pem", check=False)
+        assert "absent.pem" in refused.stderr

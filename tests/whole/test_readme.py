@@ -46,10 +46,12 @@ def test_the_exchange_with_curl_works_as_written(reader):
     """Approved the first time, refused the second."""
     (_, ask), (_, check) = (block for block in BLOCKS if block[0] == "sh")
     folder = reader.folder.parent
-    assert '"status":"pending"' in bash(ask, folder)
+    sent = bash(ask, folder)
+    assert '"status":"pending"' in sent
+    assert sent.endswith("}\n")
     reader.inbox()
     demo = ask.splitlines()[0]
-    text, first, second = bash(f"{demo}\n{check}", folder).splitlines()
+    text, first, second = bash(f"{demo}\nSENT='{sent}'\n{check}", folder).splitlines()
     assert "is your sign-in code" in text
     assert '"status":"approved"' in first
     assert '"status":409' in second

@@ -58,6 +58,31 @@ def test_a_taken_port_is_a_sentence(house):
     assert refused.returncode == 1
     assert len(refused.stderr.splitlines()) == 1
     assert port in refused.stderr
+    assert "--port" in refused.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_second_server_on_a_folder_is_refused(house, workers):
+    """And it does not take back the first one's word."""
+    with house.serving("--workers", workers) as serving:
+        refused = house.run("serve", "--port", "0", check=False)
+        assert refused.returncode == 1
+        assert serving["base_url"] in refused.stderr
+        assert str(serving["pid"]) in refused.stderr
+        assert json.loads((house.folder / "serve.json").read_text()) == serving
+        assert "ok     A server answers" in house.run("doctor").stdout
+
+
+def test_a_store_without_its_key_ring_is_not_served(house):
+    """A new ring would open nothing of it; the lost one has to come back."""
+    house.run("app", "list")
+    ring = house.folder / "keyring.json"
+    ring.unlink()
+    for words in (["serve", "--port", "0"], ["serve", "--port", "0", "--workers", "2"], ["demo"]):
+        refused = house.run(*words, check=False)
+        assert refused.returncode == 1
+        assert "restore your copy" in refused.stderr
+    assert not ring.exists()
 
 
 def test_a_taken_admin_port_is_a_warning(house):
@@ -209,6 +234,11 @@ def test_it_speaks_https_when_given_a_certificate(house, tmp_path):
         assert serving["base_url"].startswith("https://")
         house.run("demo")
         house.run("send", "+8613800138000", "--ca", cert)
+        assert f"--ca {cert}" in house.said()
+        refused = house.run("send", "+8613800138000", check=False)
+        assert refused.returncode == 1
+        assert "--ca FILE" in refused.stderr
+        assert "ok     A server answers" in house.run("doctor").stdout
         assert house.inbox("--code").isdigit()
 
 

@@ -102,15 +102,16 @@ def refuse_a_second(folder: Path) -> None:
 def refuse_strangers(settings: Settings, readable_by: str, *, host: str = "") -> None:
     """What is easy to try must not be easy to reach: codes can be read by whoever gets in.
 
-    `readable_by` names what lets codes be read here, "" when nothing does; `host` is where a server listens already, "" where it would by the settings.
+    `readable_by` names what lets codes be read here, "" when nothing does; `host` is where a server
+    listens already, "" where it would by the settings.
     """
     host = host or settings.server.host
     if not readable_by or settings.sandbox or is_loopback(host):
         return
     raise Refused(
-        f"Codes can be read here ({readable_by}), so {host} would let others read them. Configure a real provider "
-        "and revoke the demo keys, listen on 127.0.0.1, or say `sandbox = true` in the settings "
-        "if you mean it."
+        f"Codes can be read here ({readable_by}), so {host} would let others read them. "
+        "Configure a real provider and revoke the demo keys, listen on 127.0.0.1, or say "
+        "`sandbox = true` in the settings if you mean it."
     )
 
 

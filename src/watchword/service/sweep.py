@@ -8,7 +8,7 @@ import time
 from watchword.errors import StoreUnavailable
 from watchword.ports import Clock, Store
 
-HANDFUL = 64
+HANDFUL = 96
 _REST_S = 5.0
 _SHARE = 0.25
 """At most this share of the time goes into sweeping, so that sends find the store free."""

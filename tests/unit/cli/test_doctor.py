@@ -1,5 +1,7 @@
 """The doctor says what is wrong, and how to mend it."""
 
+import json
+import os
 import socket
 
 import pytest
@@ -25,12 +27,41 @@ def settings(shell, text):
 
 
 def test_a_fresh_folder_is_in_order(shell, states):
-    """Nothing is broken, and the virtual carrier is pointed out."""
+    """Nothing is broken, the virtual carrier is pointed out, and nothing is made."""
     found = states()
     assert broken(found) == []
     assert shell.code == 0
     assert any("virtual carrier" in what for what in found)
+    assert any("no key ring yet" in what for what in found)
+    assert any("no store yet" in what for what in found)
+    assert not shell.folder.exists()
+
+
+def test_a_folder_in_use_is_in_order(shell, states):
+    shell("app", "list")
+    found = states()
+    assert broken(found) == []
     assert any("synchronous FULL" in what for what in found)
+
+
+def test_a_lost_key_ring_is_broken_and_stays_lost(shell, states):
+    """A doctor that made a new one would hide that the old one has to come back."""
+    shell("app", "list")
+    ring = shell.folder / "keyring.json"
+    ring.unlink()
+    assert broken(states()) == [f"The key ring is missing: restore your copy to {ring}."]
+    assert shell.code == 1
+    assert not ring.exists()
+
+
+def test_a_server_that_does_not_answer_is_broken(shell, states):
+    """Its process may live, or its word may be all that is left of it."""
+    shell("app", "list")
+    for pid in (os.getpid(), 2**22 + 1):
+        serving = {"base_url": "http://127.0.0.1:9", "admin_url": None, "pid": pid}
+        (shell.folder / "serve.json").write_text(json.dumps(serving))
+        (what,) = broken(states())
+        assert "nothing answers" in what
 
 
 def test_a_key_ring_that_others_may_read_is_broken(shell, states):
@@ -71,7 +102,7 @@ def test_a_relay_that_cannot_be_reached_is_broken_and_its_password_unsaid(shell)
 
 
 def test_a_store_that_is_no_store_is_broken(shell, states):
-    shell.folder.mkdir()
+    shell("app", "list")
     (shell.folder / "watchword.db").write_bytes(b"this is no database" * 100)
     assert any("store" in what.lower() for what in broken(states()))
     assert shell.code == 1

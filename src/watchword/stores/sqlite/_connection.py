@@ -18,7 +18,7 @@ T = TypeVar("T")
 PATIENCE_S = 2.0
 NAP_S = 0.001
 _PAGE_BYTES = 2048
-"""Half the usual: what a send writes is scattered, and each scattered page goes to the log whole."""
+"""Half the usual: a send writes to scattered pages, and each goes to the log whole."""
 _LOOK_CACHE_KIB = 2 * 1024
 _CHECKPOINT_PAGES = 16_000
 
