@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -87,21 +87,18 @@ async def bootstrap(
     _refuse_a_lost_ring(settings)
     keys = keyring.load_or_make(settings.keyring_path)
     carriers = _carriers(settings)
-    store = await SqliteStore.open(settings.store_path)
-    providers = _providers(settings, carriers, keys, clock)
-    try:
+    async with AsyncExitStack() as closing:
+        store = await SqliteStore.open(settings.store_path)
+        closing.push_async_callback(store.close)
+        providers = _providers(settings, carriers, keys, clock)
+        for provider in set(providers.values()):
+            closing.push_async_callback(provider.close)
         await _pin(keys, store, clock())
         service = await _service(settings, keys, store, providers, clock)
-        task = asyncio.create_task(service.deliver()) if deliver else None
-        try:
-            yield service
-        finally:
-            if task:
-                await _end(task)
-    finally:
-        for provider in set(providers.values()):
-            await provider.close()
-        await store.close()
+        if deliver:
+            task = asyncio.create_task(service.deliver())
+            closing.push_async_callback(_end, task)
+        yield service
 
 
 class _Weather:

@@ -11,13 +11,13 @@ from typing import cast
 
 import msgspec
 import pytest
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.smtp_server import SmtpServer
 from watchword.domain.delivery import DeliveryState
 from watchword.domain.message import Message
 from watchword.errors import ConfigInvalid, OutcomeUnknown, ProviderRefused, ProviderUnavailable
@@ -86,7 +86,7 @@ class Server(SMTP):
             await super().smtp_DATA(arg)
 
 
-class Listening(Controller):
+class Listening(SmtpServer):
     def factory(self):
         return Server(self.handler, **self.SMTP_kwargs)
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from email import policy
 
 import pytest
-from aiosmtpd.controller import Controller
 
+from tests.smtp_server import SmtpServer
 from tests.whole.conftest import eventually
 from watchword.client import Client, WatchwordProblem
 
@@ -33,7 +33,7 @@ def relay():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller = SmtpServer(mailbox, hostname="127.0.0.1", port=port)
     controller.start()
     try:
         yield port, mailbox

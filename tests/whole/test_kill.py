@@ -20,8 +20,8 @@ from email import message_from_bytes, policy
 import httpx2
 import psutil
 import pytest
-from aiosmtpd.controller import Controller
 
+from tests.smtp_server import SmtpServer
 from tests.whole.conftest import DEADLINE_S, eventually
 from tests.whole.trouble import in_state, is_whole, rows, unsettled
 from watchword.bootstrap import bootstrap
@@ -80,7 +80,7 @@ class Relay:
 @contextmanager
 def relay():
     taking = Relay()
-    controller = Controller(taking, hostname="127.0.0.1", port=free_port())
+    controller = SmtpServer(taking, hostname="127.0.0.1", port=free_port())
     controller.start()
     try:
         yield controller.port, taking

@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
-from aiosmtpd.controller import Controller
 
+from tests.smtp_server import SmtpServer
 from tests.whole.conftest import DEADLINE_S, ROOT, House, environment, eventually
 from tests.whole.leaks import leaks, spellings
 from tests.whole.trouble import rows
@@ -82,7 +82,7 @@ class Gossip:
 def gossip():
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
-    controller = Controller(Gossip(), hostname="127.0.0.1", port=port)
+    controller = SmtpServer(Gossip(), hostname="127.0.0.1", port=port)
     controller.start()
     try:
         yield port

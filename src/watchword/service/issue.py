@@ -17,7 +17,7 @@ from watchword.errors import ChannelUnavailable, RequestInvalid, StoreUnavailabl
 from watchword.ports import Issued, Once, Order, Parcel, RedrawNeeded
 from watchword.service.house import Client, House
 
-_MOST_REDRAWS = 5
+_MOST_TRIES = 6
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,14 +56,15 @@ async def issue(send: Send, house: House, *, now: datetime) -> Issued:
     StoreUnavailable.
     """
     _refuse_unless_carried(send, house)
-    order = _Draft(send, house, now)
-    answer = await house.store.issue(order.drawn_for(send.only), now)
-    for _ in range(_MOST_REDRAWS):
+    draft = _Draft(send, house, now)
+    order = draft.drawn_for(send.only)
+    for _ in range(_MOST_TRIES):
+        answer = await house.store.issue(order, now)
         if isinstance(answer, Issued):
             if answer.delivery is not None:
                 house.queued(send.channel)
             return answer
-        answer = await house.store.issue(order.redrawn(answer), now)
+        order = draft.redrawn(answer)
     raise StoreUnavailable
 
 

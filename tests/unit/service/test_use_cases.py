@@ -10,7 +10,9 @@ from watchword.domain.destination import Kind, mailbox
 from watchword.domain.purpose import Purpose
 from watchword.domain.quota import Quota, Scope
 from watchword.errors import ChallengeClosed, ChannelUnavailable, QuotaExceeded, RequestInvalid
+from watchword.ports import RedrawNeeded
 from watchword.service.cancel import cancel
+from watchword.service.issue import Send, issue
 
 
 async def test_a_channel_that_nobody_carries_is_refused(acts):
@@ -79,3 +81,25 @@ async def test_at_rest_no_destination_is_readable(acts):
     assert ANN.address.encode() not in msgspec.msgpack.encode(challenge)
     assert challenge.masked == ANN.masked
     assert acts.house.channels["sms"] is Kind.PHONE
+
+
+class Moving:
+    """The store, in which another send comes first so many times."""
+
+    def __init__(self, store, times):
+        self._store, self._times = store, times
+
+    async def issue(self, order, now):
+        if self._times:
+            self._times -= 1
+            return RedrawNeeded(None, order.challenge.code_length)
+        return await self._store.issue(order, now)
+
+
+@pytest.mark.parametrize("times", range(6))
+async def test_what_was_sent_in_the_end_is_never_called_undone(acts, times):
+    """However often others come first, an act that was committed is the answer."""
+    house = msgspec.structs.replace(acts.house, store=Moving(acts.store, times))
+    send = Send(app=SHOP, purpose=Purpose.SIGN_IN, destination=ANN, channel="sms")
+    issued = await issue(send, house, now=acts.now)
+    assert len(await acts.store.deliveries(SHOP.id, issued.challenge_id)) == 1
