@@ -20,7 +20,7 @@ from watchword.domain.delivery import DeliveryState, Handover, Leased
 from watchword.domain.failures import Budget
 from watchword.domain.keys import KeyRing
 from watchword.domain.policy import Policy, Resend
-from watchword.domain.quota import Quota, Scope, Span
+from watchword.domain.quota import Quota, Scope, Span, meters
 from watchword.errors import ConfigInvalid, RecordConflict
 from watchword.ports import Clock, Inbox, Provider, Store, Write
 from watchword.providers import smtp, virtual
@@ -207,7 +207,7 @@ def _house(
             resend=Resend(policy.resend),
             languages=tuple(policy.languages),
         ),
-        quotas=_quotas(settings.limits),
+        meters=meters(_quotas(settings.limits)),
         budget=Budget(hard_stop=settings.budget.hard_stop),
         by_network=settings.limits.by_network,
         channels={name: CHANNELS[name].takes for name in providers},

@@ -13,7 +13,7 @@ from watchword.domain.failures import Budget
 from watchword.domain.keys import KeyRing
 from watchword.domain.policy import Policy, Resend
 from watchword.domain.purpose import Purpose
-from watchword.domain.quota import Quota
+from watchword.domain.quota import Quota, meters
 from watchword.errors import WatchwordError
 from watchword.ports import Issued, Judged, Once, Store
 from watchword.service.check import Check, check
@@ -67,7 +67,7 @@ class Acts:
             store=store,
             keys=self.ring,
             policy=msgspec.structs.replace(base, **terms),
-            quotas=quotas,
+            meters=meters(quotas),
             budget=budget or Budget(),
             channels=CHANNELS,
         )

@@ -20,7 +20,7 @@ from tests.contract.acting import (
     at_once,
 )
 from watchword.domain.destination import mailbox, phone
-from watchword.domain.quota import LARGEST_TRAILING, Quota, Scope, Span
+from watchword.domain.quota import LARGEST_TRAILING, Quota, Scope, Span, meters
 from watchword.errors import QuotaExceeded, ResendTooSoon
 
 FIFTEEN_AN_HOUR = (Quota(Scope.DESTINATION, 15, HOUR),)
@@ -344,7 +344,7 @@ async def test_a_limit_whose_window_was_shortened_still_counts(store):
     acts = Acts(store, quotas=(hour, day))
     for _ in range(40):
         await acts.send(network="n")
-    acts.house = msgspec.structs.replace(acts.house, quotas=(hour,))
+    acts.house = msgspec.structs.replace(acts.house, meters=meters((hour,)))
     acts.at(MINUTE)
     await acts.send(network="n")
     acts.at(HOUR + 2 * MINUTE)

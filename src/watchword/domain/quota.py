@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -47,23 +48,54 @@ class Quota(msgspec.Struct, frozen=True):
         return f"{self.span} {self.zone}" if self.span else ""
 
 
-class Demand(msgspec.Struct, frozen=True):
-    """One unit wanted of a quota, for one value of its scope.
+class Meter(msgspec.Struct, frozen=True):
+    """The quotas that share one counter: the trailing ones of a scope, or those of one calendar
+    window of it."""
 
-    `counter` is the keyed digest of scope and value. A calendar quota comes with the bounds of its
+    scope: Scope
+    quotas: tuple[Quota, ...]
+
+    @property
+    def calendar(self) -> str:
+        return self.quotas[0].calendar
+
+    @property
+    def longest(self) -> timedelta:
+        """The longest of the windows: nothing older is asked for."""
+        return max(quota.window for quota in self.quotas)
+
+    @property
+    def largest(self) -> int:
+        """The largest of the amounts."""
+        return max(quota.amount for quota in self.quotas)
+
+
+def meters(quotas: Iterable[Quota]) -> tuple[Meter, ...]:
+    """The quotas, put together by what they count."""
+    shared: dict[tuple[Scope, str], list[Quota]] = {}
+    for quota in quotas:
+        shared.setdefault((quota.scope, quota.calendar), []).append(quota)
+    return tuple(Meter(scope, tuple(found)) for (scope, _), found in shared.items())
+
+
+class Demand(msgspec.Struct, frozen=True):
+    """One unit wanted of every quota of a meter, for one value of its scope.
+
+    `counter` is the keyed digest of scope and value. A calendar meter comes with the bounds of its
     current window; a trailing one has none.
     """
 
-    quota: Quota
+    meter: Meter
     counter: bytes
     opens_at: datetime | None = None
     closes_at: datetime | None = None
 
 
-def demand(quota: Quota, counter: bytes, now: datetime) -> Demand:
+def demand(meter: Meter, counter: bytes, now: datetime) -> Demand:
+    quota = meter.quotas[0]
     if quota.span is None:
-        return Demand(quota, counter)
-    return Demand(quota, counter, *bounds(quota.span, ZoneInfo(quota.zone), now))
+        return Demand(meter, counter)
+    return Demand(meter, counter, *bounds(quota.span, ZoneInfo(quota.zone), now))
 
 
 def bounds(span: Span, zone: ZoneInfo, now: datetime) -> tuple[datetime, datetime]:

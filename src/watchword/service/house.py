@@ -12,7 +12,7 @@ from watchword.domain.destination import Destination, Kind
 from watchword.domain.failures import Budget
 from watchword.domain.keys import KeyRing
 from watchword.domain.policy import Policy
-from watchword.domain.quota import Quota, Scope
+from watchword.domain.quota import Meter, Scope
 from watchword.ports import Store
 
 
@@ -27,14 +27,14 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class House(msgspec.Struct, frozen=True, kw_only=True):
-    """`quotas` are counted at every send, each for the value that its scope has there. `channels`
+    """`meters` count every send, each for the value that its scope has there. `channels`
     are those that a provider carries, and what kind of destination each takes. `queued` is called
     with the channel after a delivery was queued."""
 
     store: Store
     keys: KeyRing
     policy: Policy = Policy()
-    quotas: Sequence[Quota] = ()
+    meters: Sequence[Meter] = ()
     budget: Budget = Budget()
     by_network: bool = True
     channels: Mapping[str, Kind] = MappingProxyType({})
@@ -54,8 +54,7 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
             return b""
         return self.keys.index("network", client.network)
 
-    def counter(self, scope: Scope, window: str, value: str, app: App) -> bytes:
-        """The keyed digest of what is counted: the trailing quotas of a scope share one counter
-        (`window` ""), those of a calendar window another."""
-        owner = "" if scope is Scope.EVERYTHING else app.id
-        return self.keys.index("quota", scope.value, owner, value, window)
+    def counter(self, meter: Meter, value: str, app: App) -> bytes:
+        """The keyed digest of what a meter counts."""
+        owner = "" if meter.scope is Scope.EVERYTHING else app.id
+        return self.keys.index("quota", meter.scope.value, owner, value, meter.calendar)

@@ -179,17 +179,13 @@ def slot(
 
 
 def _demands(send: Send, house: House, now: datetime) -> tuple[Demand, ...]:
-    """One unit of every quota whose scope has a value here."""
+    """One unit of every meter whose scope has a value here."""
     values = _values(send, house)
-    counters: dict[tuple[Scope, str], bytes] = {}
-    demands = []
-    for quota in house.quotas:
-        value, key = values[quota.scope], (quota.scope, quota.calendar)
-        if value and key not in counters:
-            counters[key] = house.counter(*key, value, send.app)
-        if value:
-            demands.append(demand(quota, counters[key], now))
-    return tuple(demands)
+    return tuple(
+        demand(meter, house.counter(meter, value, send.app), now)
+        for meter in house.meters
+        if (value := values[meter.scope])
+    )
 
 
 def _values(send: Send, house: House) -> dict[Scope, str]:

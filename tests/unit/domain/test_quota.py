@@ -3,12 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchword.domain.quota import Demand, Quota, Scope, Span, bounds, demand
+from watchword.domain.quota import Demand, Quota, Scope, Span, bounds, demand, meters
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ZONES = sorted(available_timezones() - {"localtime"})
@@ -71,9 +70,19 @@ def test_windows_hold_their_instants_and_leave_no_gap(zone, now, span):
 
 def test_a_demand_of_a_calendar_quota_knows_its_window():
     """A trailing one has none."""
-    day = Quota(Scope.APP, 5, span=Span.DAY, zone="Europe/Berlin")
+    (day,) = meters([Quota(Scope.APP, 5, span=Span.DAY, zone="Europe/Berlin")])
     assert demand(day, b"c", NOW) == Demand(day, b"c", utc(2026, 3, 1, 23), utc(2026, 3, 2, 23))
-    trailing = Quota(Scope.APP, 5, timedelta(hours=1))
+    (trailing,) = meters([Quota(Scope.APP, 5, timedelta(hours=1))])
     assert demand(trailing, b"c", NOW) == Demand(trailing, b"c")
-    assert trailing.calendar == ""
-    assert day.calendar != msgspec.structs.replace(day, zone="UTC").calendar
+
+
+def test_quotas_that_count_the_same_share_a_meter():
+    """The trailing ones of a scope do; a calendar window of another zone is another count."""
+    hour, day = (Quota(Scope.APP, n, timedelta(hours=h)) for n, h in ((5, 1), (20, 24)))
+    utc_day = Quota(Scope.APP, 9, span=Span.DAY)
+    berlin = Quota(Scope.APP, 7, span=Span.DAY, zone="Europe/Berlin")
+    network = Quota(Scope.NETWORK, 5, timedelta(hours=1))
+    made = meters([hour, utc_day, network, day, berlin])
+    assert [meter.quotas for meter in made] == [(hour, day), (utc_day,), (network,), (berlin,)]
+    assert (made[0].longest, made[0].largest) == (timedelta(hours=24), 20)
+    assert len({(meter.scope, meter.calendar) for meter in made}) == 4

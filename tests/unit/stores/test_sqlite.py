@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.contract.acting import Acts
+from tests.contract.acting import ANN, BOB, DAY, HOUR, Acts
 from watchword import stores
 from watchword.domain.delivery import DeliveryState, Handover
-from watchword.errors import StoreUnavailable
+from watchword.domain.destination import phone
+from watchword.domain.quota import Quota, Scope, Span
+from watchword.errors import QuotaExceeded, RecordConflict, StoreUnavailable
+from watchword.ports import Write
 from watchword.stores.sqlite import SqliteStore
 from watchword.stores.sqlite._connection import PATIENCE_S, connect, migrations, prepare
 from watchword.stores.sqlite._queries import SQL, statements
@@ -219,6 +222,61 @@ async def test_a_defect_in_one_act_is_its_own_callers(store):
     assert isinstance(told[1], ZeroDivisionError)
     for issued in (first, told[0], told[2]):
         assert await store.challenge("shop", issued.challenge_id)
+
+
+async def test_a_refusal_that_had_written_is_undone_alone_and_the_rest_is_done_once(store):
+    """All share a transaction. The quota would tell an act that was done twice."""
+    acts = Acts(store, quotas=(Quota(Scope.DESTINATION, 4, HOUR),))
+    await acts.send()
+    taken = Write(kind="name", key="taken", version=0, body=b"")
+    await store.write([taken], acts.now)
+    other = Write(kind="name", key="other", version=0, body=b"")
+    told: tuple[Any, ...] = await asyncio.gather(
+        acts.send(subject=b"a"),
+        store.write([other, taken], acts.now),
+        acts.send(subject=b"b"),
+        return_exceptions=True,
+    )
+    assert isinstance(told[1], RecordConflict)
+    assert await store.record("name", "other", acts.now) is None
+    await acts.send(subject=b"c")
+    with pytest.raises(QuotaExceeded):
+        await acts.send(subject=b"d")
+
+
+async def test_a_refused_send_writes_nothing(store, path):
+    """A flood that is refused costs no write to the disk."""
+    acts = Acts(store, quotas=(Quota(Scope.DESTINATION, 9, HOUR), Quota(Scope.NETWORK, 1, HOUR)))
+    await acts.send(network="n")
+    log = path.with_name(f"{path.name}-wal")
+    size = log.stat().st_size
+    for to in (ANN, BOB):
+        with pytest.raises(QuotaExceeded):
+            await acts.send(to=to, network="n", subject=b"a")
+    assert log.stat().st_size == size
+
+
+async def test_counters_that_nothing_can_ask_for_are_swept(store):
+    """Those that still count stay; a walk that is over is not begun again at once."""
+
+    def counters(cursor):
+        return cursor.execute(
+            "SELECT (SELECT count(*) FROM spent), (SELECT count(*) FROM failures), count(*) "
+            "FROM tallies"
+        ).fetchone()
+
+    hour, day = Quota(Scope.DESTINATION, 40, HOUR), Quota(Scope.DESTINATION, 40, span=Span.DAY)
+    acts = Acts(store, quotas=(hour, day))
+    for n in range(20):
+        await acts.miss(1, to=phone(f"+86138001380{n:02d}"), network="n")
+    assert await store._read(counters) == (20, 40, 20)
+    acts.later(HOUR)
+    await acts.send()
+    assert await acts.sweep(most=7) > 3
+    assert await store._read(counters) == (1, 40, 20)
+    acts.later(90 * DAY)
+    assert await acts.sweep(most=7) > 3
+    assert await store._read(counters) == (0, 0, 0)
 
 
 async def test_a_closed_store_does_nothing_more(path):

@@ -1,4 +1,4 @@
-"""The acts on challenges: issue, attempt, cancel. Each is called inside one savepoint."""
+"""The acts on challenges: issue, attempt, cancel. Each looks before it writes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from watchword.ports import (
     RedrawNeeded,
     Write,
 )
-from watchword.stores.sqlite._limits import FailureBudget, spend
+from watchword.stores.sqlite._limits import FailureBudget, Spending
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import challenge as from_row
 from watchword.stores.sqlite._rows import encode, maybe_micros, micros
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | RedrawNeeded:
-    """See ports.ChallengeStore.issue. Refusals first: whatever raises here undoes the act."""
+    """See ports.ChallengeStore.issue. Refusals first."""
     if earlier := _recall(cursor, order.once, Issued, now):
         return msgspec.structs.replace(earlier, replayed=True)
     asked = order.challenge
@@ -51,7 +51,9 @@ def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | Redra
         repeated = standing.repeatable(order.resend, now)
     if not repeated and (misfit := _misfit(standing, order)):
         return misfit
-    spend(cursor, order.demands, now)
+    spending = Spending(cursor, order.demands, now)
+    spending.refuse_if_spent()
+    spending.spend()
     if standing:
         issued = _extend(cursor, row, standing, order, repeated, now)
     else:

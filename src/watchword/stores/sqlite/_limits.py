@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from watchword.domain.failures import Budget, Failures
-from watchword.domain.quota import Demand
+from watchword.domain.quota import Demand, Quota
 from watchword.errors import FailureBudgetSpent, QuotaExceeded
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import instant, maybe_micros, micros, packed, span, unpacked
@@ -15,25 +15,28 @@ from watchword.stores.sqlite._rows import instant, maybe_micros, micros, packed,
 _PAGE = 32
 
 
-def spend(cursor: sqlite3.Cursor, demands: Sequence[Demand], now: datetime) -> None:
-    """Take one unit of every quota, or none of any. Raises QuotaExceeded for the longest wait."""
-    at = micros(now)
-    counters: dict[bytes, list[Demand]] = {}
-    for demand in demands:
-        counters.setdefault(demand.counter, []).append(demand)
-    windows = [
-        (_Tally if wanted[0].quota.span else _Trail)(cursor, counter, wanted, at)
-        for counter, wanted in counters.items()
-    ]
-    waits = [wait for window in windows for wait in window.waits()]
-    if waits:
-        raise _exceeded(*max(waits, key=lambda wait: wait[0]))
-    for window in windows:
-        window.spend()
+class Spending:
+    """One unit of every quota that an act demands: looked at first, then spent together."""
+
+    def __init__(self, cursor: sqlite3.Cursor, demands: Sequence[Demand], now: datetime) -> None:
+        self._cursor = cursor
+        at = micros(now)
+        self._counts = [
+            (_Tally if demand.closes_at else _Trail)(cursor, demand, at) for demand in demands
+        ]
+
+    def refuse_if_spent(self) -> None:
+        """Raises QuotaExceeded for the longest wait."""
+        waits = [wait for count in self._counts for wait in count.waits()]
+        if waits:
+            raise _exceeded(*max(waits, key=lambda wait: wait[0]))
+
+    def spend(self) -> None:
+        for count in self._counts:
+            count.spend()
 
 
-def _exceeded(wait: int, demand: Demand) -> QuotaExceeded:
-    quota = demand.quota
+def _exceeded(wait: int, quota: Quota, demand: Demand) -> QuotaExceeded:
     window = quota.window
     if demand.opens_at and demand.closes_at:
         window = demand.closes_at - demand.opens_at
@@ -49,35 +52,31 @@ class _Trail:
     """The trailing quotas of one counter. They share its instants: the n-th last tells whether
     there is room for n in a window."""
 
-    def __init__(
-        self, cursor: sqlite3.Cursor, counter: bytes, demands: list[Demand], at: int
-    ) -> None:
-        self._cursor, self._counter, self._demands = cursor, counter, demands
-        self._longest = max(span(demand.quota.window) for demand in demands)
+    __slots__ = ("_asked_at", "_at", "_before", "_cursor", "_demand", "_instants", "_newest")
+
+    def __init__(self, cursor: sqlite3.Cursor, demand: Demand, at: int) -> None:
+        self._cursor, self._demand = cursor, demand
         self._at = self._asked_at = at
-        first = (counter, packed((at,)), at + self._longest)
-        self._is_new = cursor.execute(SQL["first_spent"], first).rowcount == 1
-        if not self._is_new:
-            self._read()
+        row = cursor.execute(SQL["newest_page"], (demand.counter,)).fetchone()
+        self._before: int = 0
+        self._instants: bytes = b""
+        self._newest: Sequence[int] = ()
+        if row:
+            self._before, self._instants = row
+            self._newest = unpacked(self._instants)
+            self._at = max(at, self._newest[-1])
 
-    def _read(self) -> None:
-        row = self._cursor.execute(SQL["newest_page"], (self._counter,)).fetchone()
-        self._before: int = row[0]
-        self._instants: bytes = row[1]
-        self._newest = unpacked(self._instants)
-        self._at = max(self._at, self._newest[-1])
-
-    def waits(self) -> list[tuple[int, Demand]]:
-        found: list[tuple[int, Demand]] = []
-        if self._is_new:
+    def waits(self) -> list[tuple[int, Quota, Demand]]:
+        found: list[tuple[int, Quota, Demand]] = []
+        if not self._newest:
             return found
-        for demand in self._demands:
-            taken_at = self._nth_last(demand.quota.amount)
+        for quota in self._demand.meter.quotas:
+            taken_at = self._nth_last(quota.amount)
             if taken_at is None:
                 continue
-            frees_at = taken_at + span(demand.quota.window)
+            frees_at = taken_at + span(quota.window)
             if frees_at > self._at:
-                found.append((frees_at - self._asked_at, demand))
+                found.append((frees_at - self._asked_at, quota, self._demand))
         return found
 
     def _nth_last(self, n: int) -> int | None:
@@ -87,51 +86,53 @@ class _Trail:
         if number >= self._before:
             return self._newest[number - self._before]
         page, slot = divmod(number, _PAGE)
-        row = self._cursor.execute(SQL["page"], (self._counter, page)).fetchone()
+        row = self._cursor.execute(SQL["page"], (self._demand.counter, page)).fetchone()
         return None if row is None else unpacked(row[0])[slot]
 
     def spend(self) -> None:
-        if self._is_new:
+        meter, counter = self._demand.meter, self._demand.counter
+        idle_at = self._at + span(meter.longest)
+        if not self._newest:
+            self._cursor.execute(SQL["first_page"], (counter, packed((self._at,)), idle_at))
             return
         if len(self._newest) == _PAGE:
             self._turn_page()
         instants = self._instants + packed((self._at,))
-        self._cursor.execute(
-            SQL["put_newest"], (self._before, instants, self._at + self._longest, self._counter)
-        )
+        self._cursor.execute(SQL["put_newest"], (self._before, instants, idle_at, counter))
 
     def _turn_page(self) -> None:
         """File the newest page, and drop those that no quota can ask for any more."""
-        idle_at = self._newest[-1] + self._longest
+        meter, counter = self._demand.meter, self._demand.counter
+        idle_at = self._newest[-1] + span(meter.longest)
         page = self._before // _PAGE
-        self._cursor.execute(SQL["file_page"], (self._counter, page, self._instants, idle_at))
+        self._cursor.execute(SQL["file_page"], (counter, page, self._instants, idle_at))
         self._before, self._instants = self._before + _PAGE, b""
-        largest = max(demand.quota.amount for demand in self._demands)
-        needed = max(0, self._before + 1 - largest) // _PAGE
-        self._cursor.execute(SQL["drop_pages"], (self._counter, needed))
+        needed = max(0, self._before + 1 - meter.largest) // _PAGE
+        self._cursor.execute(SQL["drop_pages"], (counter, needed))
 
 
 class _Tally:
     """A calendar quota: how many in its window. A clock that steps back stays in the later one."""
 
-    def __init__(
-        self, cursor: sqlite3.Cursor, counter: bytes, demands: list[Demand], at: int
-    ) -> None:
-        self._cursor, self._counter, self._demands, self._at = cursor, counter, demands, at
-        self._opens = maybe_micros(demands[0].opens_at) or 0
-        self._closes = maybe_micros(demands[0].closes_at) or 0
+    __slots__ = ("_amount", "_at", "_closes", "_cursor", "_demand", "_opens")
+
+    def __init__(self, cursor: sqlite3.Cursor, demand: Demand, at: int) -> None:
+        self._cursor, self._demand, self._at = cursor, demand, at
+        self._opens = maybe_micros(demand.opens_at) or 0
+        self._closes = maybe_micros(demand.closes_at) or 0
         self._amount = 0
-        row = cursor.execute(SQL["tally"], (counter,)).fetchone()
+        row = cursor.execute(SQL["tally"], (demand.counter,)).fetchone()
         if row and row[0] >= self._opens:
             self._opens, self._closes, self._amount = row
 
-    def waits(self) -> list[tuple[int, Demand]]:
+    def waits(self) -> list[tuple[int, Quota, Demand]]:
         wait = self._closes - self._at
-        return [(wait, one) for one in self._demands if self._amount >= one.quota.amount]
+        quotas = self._demand.meter.quotas
+        return [(wait, one, self._demand) for one in quotas if self._amount >= one.amount]
 
     def spend(self) -> None:
         self._cursor.execute(
-            SQL["put_tally"], (self._counter, self._opens, self._closes, self._amount + 1)
+            SQL["put_tally"], (self._demand.counter, self._opens, self._closes, self._amount + 1)
         )
 
 

@@ -1,4 +1,4 @@
-"""The acts on deliveries: lease, begin sending, record. Each is called inside one savepoint."""
+"""The acts on deliveries: lease, begin sending, record."""
 
 from __future__ import annotations
 

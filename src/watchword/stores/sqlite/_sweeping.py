@@ -1,12 +1,16 @@
-"""Sweeping: a bounded handful of rows an act, so that no send waits behind it."""
+"""Sweeping: a bounded handful of rows an act, so that no send waits behind it.
+
+What lives for a set time is found by an index on its end. Counters have none, for they are spent
+far more often than they are swept: now and then the sweeper walks past all of them.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from watchword.ports import Swept
 from watchword.stores.sqlite._queries import SQL
@@ -14,60 +18,109 @@ from watchword.stores.sqlite._rows import micros, span
 
 KEPT = timedelta(hours=24)
 """How long a dead challenge and its deliveries can still be looked at."""
-
-_IDLE = {
-    "old_onces": "delete_once",
-    "old_records": "delete_old_record",
-    "idle_pages": "delete_page",
-    "idle_failures": "delete_failures",
-    "ended_tallies": "delete_tally",
-}
-
-Step = Callable[[sqlite3.Cursor, int, int], int]
+_REST = span(timedelta(minutes=10))
+"""How long a walk past all counters of a kind has to be over before the next one."""
 
 
-class Sweeper:
-    """Remembers how far it has wiped, and whose turn it is. Losing that costs a second look, never
-    a row."""
+class _Place(NamedTuple):
+    """How far one kind has been swept: up to an instant, or past a key."""
 
-    def __init__(self) -> None:
-        self._wiped_to = 0
-        idle: list[Step] = [partial(_delete, found, delete) for found, delete in _IDLE.items()]
-        self._steps: deque[Step] = deque([self._wipe, _forget, *idle])
-
-    def sweep(self, cursor: sqlite3.Cursor, now: datetime, most: int) -> Swept:
-        """At most `most` rows, each kind in turn; a challenge goes with its deliveries."""
-        rows = 0
-        for _ in range(len(self._steps)):
-            rows += self._steps[0](cursor, micros(now), most - rows)
-            self._steps.rotate(-1)
-            if rows >= most:
-                return Swept(rows, more=True)
-        return Swept(rows, more=False)
-
-    def _wipe(self, cursor: sqlite3.Cursor, at: int, most: int) -> int:
-        """Drop the codes of challenges that expired unanswered, and what was still to be sent."""
-        since = self._wiped_to if self._wiped_to <= at else 0  # the clock stepped back
-        rows = cursor.execute(SQL["dead_challenges"], (since, at, most)).fetchall()
-        for row, _ in rows:
-            cursor.execute(SQL["expire_challenge"], (row,))
-            cursor.execute(SQL["settle_expired"], (at, row))
-        # Several may share an instant: after a full handful the last instant is looked at again.
-        self._wiped_to = rows[-1][1] - 1 if len(rows) == most else at
-        return len(rows)
+    instant: int = 0
+    key: tuple[bytes | int, ...] | None = None
 
 
-def _forget(cursor: sqlite3.Cursor, at: int, most: int) -> int:
+class _Step(NamedTuple):
+    """What one kind's turn came to."""
+
+    rows: int
+    place: _Place
+    more: bool = False
+
+
+Sweep = Callable[[sqlite3.Cursor, int, int, _Place], _Step]
+
+
+class Progress(NamedTuple):
+    """Whose turn it is, and how far each kind has got. Losing it costs a second look, never a
+    row."""
+
+    turn: int
+    places: tuple[_Place, ...]
+
+
+def sweep(
+    cursor: sqlite3.Cursor, now: datetime, most: int, progress: Progress
+) -> tuple[Swept, Progress]:
+    """At most `most` rows, each kind in turn; a challenge goes with its deliveries."""
+    turn, places = progress.turn, list(progress.places)
+    rows, more = 0, False
+    for _ in _KINDS:
+        step = _KINDS[turn](cursor, micros(now), most - rows, places[turn])
+        places[turn] = step.place
+        turn = (turn + 1) % len(_KINDS)
+        rows, more = rows + step.rows, more or step.more
+        if rows >= most:
+            more = True
+            break
+    return Swept(rows, more), Progress(turn, tuple(places))
+
+
+def _wipe(cursor: sqlite3.Cursor, at: int, most: int, place: _Place) -> _Step:
+    """Drop the codes of challenges that expired unanswered, and what was still to be sent."""
+    since = place.instant if place.instant <= at else 0  # the clock stepped back
+    rows = cursor.execute(SQL["dead_challenges"], (since, at, most)).fetchall()
+    for row, _ in rows:
+        cursor.execute(SQL["expire_challenge"], (row,))
+        cursor.execute(SQL["settle_expired"], (at, row))
+    # Several may share an instant: after a full handful the last instant is looked at again.
+    return _Step(len(rows), _Place(rows[-1][1] - 1 if len(rows) == most else at))
+
+
+def _forget(cursor: sqlite3.Cursor, at: int, most: int, place: _Place) -> _Step:
     """Delete old challenges with their deliveries."""
     rows = cursor.execute(SQL["old_challenges"], (at - span(KEPT), most)).fetchall()
     for row in rows:
         cursor.execute(SQL["delete_deliveries"], row)
         cursor.execute(SQL["delete_challenge"], row)
-    return len(rows)
+    return _Step(len(rows), place)
 
 
-def _delete(found: str, delete: str, cursor: sqlite3.Cursor, at: int, most: int) -> int:
+def _delete(
+    found: str, delete: str, cursor: sqlite3.Cursor, at: int, most: int, place: _Place
+) -> _Step:
     rows = cursor.execute(SQL[found], (at, most)).fetchall()
-    for key in rows:
-        cursor.execute(SQL[delete], key)
-    return len(rows)
+    cursor.executemany(SQL[delete], rows)
+    return _Step(len(rows), place)
+
+
+def _walk(
+    walk: str,
+    delete: str,
+    start: tuple[bytes | int, ...],
+    cursor: sqlite3.Cursor,
+    at: int,
+    most: int,
+    place: _Place,
+) -> _Step:
+    """Look at the next few counters, and delete those of them that nothing can ask for."""
+    if place.key is None and place.instant <= at < place.instant + _REST:
+        return _Step(0, place)
+    rows = cursor.execute(SQL[walk], (at, *(place.key or start), most)).fetchall()
+    idle = [key for *key, is_idle in rows if is_idle]
+    cursor.executemany(SQL[delete], idle)
+    if len(rows) < most:
+        return _Step(len(idle), _Place(instant=at))
+    return _Step(len(idle), _Place(key=tuple(rows[-1][:-1])), more=True)
+
+
+_KINDS: tuple[Sweep, ...] = (
+    _wipe,
+    _forget,
+    partial(_delete, "old_onces", "delete_once"),
+    partial(_delete, "old_records", "delete_old_record"),
+    partial(_walk, "walk_spent", "delete_page", (b"", -2)),
+    partial(_walk, "walk_failures", "delete_failures", (b"", b"")),
+    partial(_walk, "walk_tallies", "delete_tally", (b"",)),
+)
+
+START = Progress(0, tuple(_Place() for _ in _KINDS))

@@ -61,9 +61,8 @@ UPDATE deliveries SET state = 'cancelled', code = x'', recipient = x'', due_at =
 WHERE challenge = ?2 AND state IN ('queued', 'leased')
   AND id NOT IN (SELECT id FROM deliveries WHERE challenge = ?2 ORDER BY id DESC LIMIT 2);
 
--- name: first_spent
--- Most counters have never been spent: one statement finds that out and spends them.
-INSERT OR IGNORE INTO spent (counter, page, before, instants, idle_at) VALUES (?, -1, 0, ?, ?);
+-- name: first_page
+INSERT INTO spent (counter, page, before, instants, idle_at) VALUES (?, -1, 0, ?, ?);
 
 -- name: newest_page
 SELECT before, instants FROM spent WHERE counter = ? AND page = -1;
@@ -201,20 +200,22 @@ SELECT row FROM (SELECT row, expires_at FROM onces ORDER BY row LIMIT ?2) WHERE 
 -- name: delete_once
 DELETE FROM onces WHERE row = ?;
 
--- name: idle_pages
-SELECT counter, page FROM spent WHERE idle_at <= ? ORDER BY idle_at LIMIT ?;
+-- name: walk_spent
+SELECT counter, page, idle_at <= ? FROM spent
+WHERE (counter, page) > (?, ?) ORDER BY counter, page LIMIT ?;
 
 -- name: delete_page
 DELETE FROM spent WHERE counter = ? AND page = ?;
 
--- name: idle_failures
-SELECT destination, network FROM failures WHERE idle_at <= ? ORDER BY idle_at LIMIT ?;
+-- name: walk_failures
+SELECT destination, network, idle_at <= ? FROM failures
+WHERE (destination, network) > (?, ?) ORDER BY destination, network LIMIT ?;
 
 -- name: delete_failures
 DELETE FROM failures WHERE destination = ? AND network = ?;
 
--- name: ended_tallies
-SELECT counter FROM tallies WHERE closes_at <= ? ORDER BY closes_at LIMIT ?;
+-- name: walk_tallies
+SELECT counter, closes_at <= ? FROM tallies WHERE counter > ? ORDER BY counter LIMIT ?;
 
 -- name: delete_tally
 DELETE FROM tallies WHERE counter = ?;

@@ -29,7 +29,7 @@ from watchword.stores.sqlite._connection import connect, patiently, prepare, tou
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import challenge as from_row
 from watchword.stores.sqlite._rows import instant, maybe_instant, micros
-from watchword.stores.sqlite._sweeping import Sweeper
+from watchword.stores.sqlite._sweeping import START, sweep
 from watchword.stores.sqlite._writer import Writer
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(_READERS, "sqlite-reader")
         self._local = threading.local()
         self._reading: list[sqlite3.Connection] = []
-        self._sweeper = Sweeper()
+        self._swept = START
 
     @classmethod
     async def open(cls, path: Path) -> SqliteStore:
@@ -166,7 +166,10 @@ class SqliteStore:
         return await self._writer.run(forget)
 
     async def sweep(self, now: datetime, *, most: int) -> Swept:
-        return await self._writer.run(lambda cursor: self._sweeper.sweep(cursor, now, most))
+        swept, self._swept = await self._writer.run(
+            lambda cursor: sweep(cursor, now, most, self._swept)
+        )
+        return swept
 
     async def ready(self) -> None:
         await self._writer.run(touch)

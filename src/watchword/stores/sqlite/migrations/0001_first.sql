@@ -99,8 +99,3 @@ CREATE TABLE records (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX records_by_expiry ON records (expires_at) WHERE expires_at IS NOT NULL;
-
--- What the sweeper looks for.
-CREATE INDEX spent_by_idleness ON spent (idle_at);
-CREATE INDEX tallies_by_end ON tallies (closes_at);
-CREATE INDEX failures_by_idleness ON failures (idle_at);
