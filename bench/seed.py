@@ -21,13 +21,13 @@ ROWS_A_SEND = 6
 
 _FRESH = {
     "challenges": {
-        "row": "row + :step",
-        "id": "lower(hex(randomblob(13)))",
+        "serial": "serial - :shift",
+        "id": "substr(id, 1, 3) || printf('%015x', serial - :shift) || substr(id, 19)",
         "slot": "randomblob(16)",
         "destination": "randomblob(16)",
         "expires_at": "expires_at + :step",
     },
-    "deliveries": {"id": "id + :step", "challenge": "challenge + :step"},
+    "deliveries": {"id": "id + :step", "challenge": "challenge - :shift"},
     "onces": {"row": "row + :step", "key": "randomblob(16)"},
     "spent": {"counter": "randomblob(16)"},
 }
@@ -44,9 +44,12 @@ def seed(data: Path, many: int, *, now: datetime, ttl: timedelta) -> None:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA cache_size = -2000000")
         _take_sample(connection)
+        (spread,) = connection.execute(
+            "SELECT max(serial) - min(serial) + 1 FROM challenges"
+        ).fetchone()
         connection.execute("BEGIN")
         for step in range(sample, many, sample):
-            _repeat(connection, step, most=many - step)
+            _repeat(connection, step, shift=spread * (step // sample), most=many - step)
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -57,12 +60,13 @@ def _take_sample(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-def _repeat(connection: sqlite3.Connection, step: int, *, most: int) -> None:
+def _repeat(connection: sqlite3.Connection, step: int, *, shift: int, most: int) -> None:
+    """The sample once more; `shift` makes its serials older than any so far."""
     for table, fresh in _FRESH.items():
         names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
         values = ", ".join(fresh.get(name, name) for name in names)
         connection.execute(
             f"INSERT INTO {table} ({', '.join(names)}) "  # noqa: S608 (our own names)
             f"SELECT {values} FROM sample_of_{table} LIMIT :most",
-            {"step": step, "most": most * _ROWS_OF.get(table, 1)},
+            {"step": step, "shift": shift, "most": most * _ROWS_OF.get(table, 1)},
         )

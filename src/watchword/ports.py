@@ -77,10 +77,14 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RedrawNeeded(msgspec.Struct, frozen=True):
-    """Not done: the code has to be drawn for this challenge (None: a new one) at this length."""
+    """Not done: the code has to be drawn for this challenge (None: a new one) at this length.
+
+    `after` is an id that the id of a new one has to follow.
+    """
 
     challenge_id: str | None
     code_length: int
+    after: str | None = None
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True):

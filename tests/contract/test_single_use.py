@@ -6,7 +6,7 @@ from itertools import chain
 import pytest
 
 from tests.contract.acting import ANN, BANK, BOB, MINUTE, SHOP, TICK, Acts, at_once
-from watchword.domain.challenge import State, Verdict
+from watchword.domain.challenge import State, Verdict, serial
 from watchword.domain.purpose import Purpose
 from watchword.errors import ChallengeNotFound
 
@@ -188,3 +188,27 @@ async def test_parallel_first_sends_open_one_challenge(acts):
     assert not issued.opened
     assert len(await acts.store.deliveries(SHOP.id, issued.challenge_id)) == 11
     assert (await acts.send(to=ANN)).challenge_id == issued.challenge_id
+
+
+async def test_one_challenge_is_open_also_where_the_clock_stepped_back(acts, monkeypatch):
+    """A new one follows the last one of its slot, so that a resend finds it, and not that one."""
+    used = await acts.send()
+    await acts.check(used.challenge_id, await acts.code(used.challenge_id))
+    monkeypatch.setattr("watchword.domain.challenge.time.time_ns", lambda: 1)
+    fresh = await acts.send()
+    assert fresh.opened
+    assert serial(fresh.challenge_id) == serial(used.challenge_id) + 1
+    again = await acts.send()
+    assert (again.opened, again.challenge_id) == (False, fresh.challenge_id)
+
+
+async def test_two_that_drew_one_serial_are_two_challenges(acts, monkeypatch):
+    monkeypatch.setattr("watchword.domain.challenge.time.time_ns", lambda: 10**18)
+    monkeypatch.setattr("watchword.domain.challenge.os.urandom", bytes)
+    sent = [await acts.send(subject=subject) for subject in (b"a", b"b", b"c")]
+    numbers = [serial(one.challenge_id) for one in sent]
+    assert numbers == [numbers[0], numbers[0] + 1, numbers[0] + 2]
+    for one, subject in zip(sent, (b"a", b"b", b"c"), strict=True):
+        code = await acts.code(one.challenge_id)
+        judged = await acts.check(one.challenge_id, code, subject=subject)
+        assert judged.verdict is Verdict.MATCH

@@ -25,7 +25,7 @@ def send(client, to, **changes):
 def code_of(server, challenge_id):
     """The code as only the outbox still holds it, sealed."""
     query = (
-        "SELECT d.code FROM deliveries d JOIN challenges c ON c.row = d.challenge "
+        "SELECT d.code FROM deliveries d JOIN challenges c ON c.serial = d.challenge "
         "WHERE c.id = ? ORDER BY d.id DESC LIMIT 1"
     )
     with closing(sqlite3.connect(server.folder / "watchword.db")) as connection:

@@ -277,7 +277,7 @@ def balance(house, ledger, phones, mail, in_flight):
     """Each acknowledged send has one row, in one settled state; what is unknown was in flight."""
     found = rows(
         house.folder,
-        "SELECT c.id, d.id, d.state FROM deliveries d JOIN challenges c ON c.row = d.challenge",
+        "SELECT c.id, d.id, d.state FROM deliveries d JOIN challenges c ON c.serial = d.challenge",
     )
     assert sorted(id for id, _, _ in found) == sorted(ledger.sent)
     assert {state for _, _, state in found} <= SETTLED

@@ -8,6 +8,7 @@ expiry and never grants another attempt.
 from __future__ import annotations
 
 import os
+import time
 from datetime import datetime
 from enum import StrEnum
 from hmac import compare_digest
@@ -19,7 +20,8 @@ from watchword.domain.purpose import Purpose
 
 MOST_DRAWS = 3
 _TAG_DIGITS = 3
-_DRAWN_BYTES = 13
+_SERIAL_DIGITS = 15
+_SALT_BYTES = 4
 
 
 class State(StrEnum):
@@ -149,10 +151,22 @@ def judge(challenge: Challenge, given: Given, now: datetime) -> Verdict:
     return Verdict.MATCH if challenge.knows(given, now) else Verdict.MISMATCH
 
 
-def new_id(routing: bytes) -> str:
-    """26 hexadecimal digits: 12 bits of the destination's keyed digest, then 92 random bits.
+def new_id(routing: bytes, *, after: str | None = None) -> str:
+    """26 hexadecimal digits: the tag, 12 bits of the destination's keyed digest; the serial, 60
+    bits that grow with time; and 32 random bits.
 
     The tag lets any store find a challenge, its destination's counters and its deliveries in one
-    place.
+    place. The serial is microseconds since 1970 and 8 random bits, so that a store finds a
+    challenge by number, and new ones lie side by side; it is more than that of `after`, whatever
+    the clock says.
     """
-    return routing.hex()[:_TAG_DIGITS] + os.urandom(_DRAWN_BYTES).hex()[_TAG_DIGITS:]
+    salt = os.urandom(1 + _SALT_BYTES)
+    number = time.time_ns() // 1000 << 8 | salt[0]
+    if after is not None:
+        number = max(number, serial(after) + 1)
+    return f"{routing.hex()[:_TAG_DIGITS]}{number:0{_SERIAL_DIGITS}x}{salt[1:].hex()}"
+
+
+def serial(challenge_id: str) -> int:
+    """The serial of an id, below 2**60. Raises ValueError for what is no id."""
+    return int(challenge_id[_TAG_DIGITS : _TAG_DIGITS + _SERIAL_DIGITS], 16)

@@ -93,12 +93,12 @@ class _Draft:
 
     def redrawn(self, needed: RedrawNeeded) -> Order:
         self._length = needed.code_length
-        return self.drawn_for(needed.challenge_id)
+        return self.drawn_for(needed.challenge_id, after=needed.after)
 
-    def drawn_for(self, standing: str | None) -> Order:
+    def drawn_for(self, standing: str | None, *, after: str | None = None) -> Order:
         """The order with a code drawn for the open challenge `standing`, or for a new one."""
         send, policy, now = self._send, self._policy, self._now
-        challenge_id = standing or new_id(self._destination)
+        challenge_id = standing or new_id(self._destination, after=after)
         draw, sealed = self._draw(challenge_id)
         return Order(
             challenge=Challenge(

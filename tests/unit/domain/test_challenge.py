@@ -1,5 +1,6 @@
 """Ids, draws and verdicts: what holds whatever the store."""
 
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,7 @@ from watchword.domain.challenge import (
     extended,
     judge,
     new_id,
+    serial,
 )
 from watchword.domain.policy import Resend
 from watchword.domain.purpose import Purpose
@@ -68,10 +70,33 @@ def test_an_id_begins_with_the_routing_tag_of_its_destination():
 
 
 def test_ids_of_one_destination_differ_in_every_random_place():
+    """The last eight digits, and the two before them that end the serial."""
     made = [new_id(b"\x12\x34") for _ in range(2000)]
     assert len(set(made)) == len(made)
-    for place in range(3, 26):
+    for place in range(16, 26):
         assert len(Counter(one[place] for one in made)) == 16
+
+
+def test_the_serial_of_an_id_grows_with_time():
+    """60 bits between the tag and the last eight digits."""
+    before = time.time_ns() // 1000
+    made = new_id(b"\x12\x34")
+    after = time.time_ns() // 1000
+    assert serial(made) == int(made[3:18], 16)
+    assert before <= serial(made) >> 8 <= after
+
+
+def test_an_id_follows_another_whatever_the_clock_says():
+    later = "123" + "f" * 14 + "0" + "0" * 8
+    assert serial(new_id(b"\x12\x34", after=later)) == serial(later) + 1
+    earlier = "123" + "0" * 23
+    assert serial(new_id(b"\x12\x34", after=earlier)) >> 8 > 0
+
+
+@pytest.mark.parametrize("text", ["", "1", "z" * 26, "123"])
+def test_what_is_no_id_has_no_serial(text):
+    with pytest.raises(ValueError, match="invalid literal"):
+        serial(text)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,15 @@ from typing import TypeVar
 
 import msgspec
 
-from watchword.domain.challenge import Challenge, Draw, State, Verdict, extended, judge
+from watchword.domain.challenge import (
+    Challenge,
+    Draw,
+    State,
+    Verdict,
+    extended,
+    judge,
+    serial,
+)
 from watchword.domain.policy import Resend
 from watchword.errors import (
     ChallengeClosed,
@@ -36,31 +44,34 @@ from watchword.stores.sqlite._rows import encode, maybe_micros, micros
 
 T = TypeVar("T")
 
+_MINUTE = timedelta(minutes=1)
+
 
 def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | RedrawNeeded:
     """See ports.ChallengeStore.issue. Refusals first."""
     if earlier := _recall(cursor, order.once, Issued, now):
         return msgspec.structs.replace(earlier, replayed=True)
     asked = order.challenge
-    failures = FailureBudget(cursor, asked.destination, order.network, order.budget, now)
-    failures.refuse_if_spent(now)
-    row, standing = _standing(cursor, order, now)
+    FailureBudget(cursor, asked.destination, order.network, order.budget, now).refuse_if_spent(now)
+    latest = _latest(cursor, order, now)
+    standing = latest if latest and latest.is_open(now) else None
     repeated = None
     if standing:
         _refuse_if_too_soon(standing, order, now)
         repeated = standing.repeatable(order.resend, now)
-    if not repeated and (misfit := _misfit(standing, order)):
+    if not repeated and (misfit := _misfit(latest, standing, order)):
         return misfit
     spending = Spending(cursor, order.demands, now)
     spending.refuse_if_spent()
-    spending.spend()
     if standing:
-        issued = _extend(cursor, row, standing, order, repeated, now)
+        challenge = _extend(cursor, standing, order, repeated, now)
+    elif _opened(cursor, asked):
+        challenge = asked
     else:
-        row, issued = _open(cursor, order)
-    if order.parcel:
-        delivery = _queue(cursor, row, order, order.parcel, issued, repeated, now)
-        issued = msgspec.structs.replace(issued, delivery=delivery)
+        return RedrawNeeded(None, asked.code_length, after=asked.id)
+    spending.spend()
+    delivery = _queue(cursor, challenge, order.parcel, repeated, now) if order.parcel else None
+    issued = _issued(challenge, delivery, opened=standing is None)
     _remember(cursor, order.once, issued, now)
     return issued
 
@@ -69,16 +80,16 @@ def attempt(cursor: sqlite3.Cursor, attempt: Attempt, now: datetime) -> Judged:
     """See ports.ChallengeStore.attempt: count, judge and consume, in that order, in one act."""
     if earlier := _recall(cursor, attempt.once, Judged, now):
         return msgspec.structs.replace(earlier, replayed=True)
-    row, challenge = find(cursor, attempt.app_id, attempt.challenge_id)
+    challenge = find(cursor, attempt.app_id, attempt.challenge_id)
     failures = FailureBudget(cursor, challenge.destination, attempt.network, attempt.budget, now)
     failures.refuse_if_spent(now)
     verdict = judge(challenge, attempt.given, now)
     if verdict is Verdict.MATCH:
         apply(cursor, attempt.effect, now)
-        challenge = close(cursor, row, challenge, State.APPROVED, now)
+        challenge = _close(cursor, challenge, State.APPROVED, now)
         failures.clear()
     elif verdict is Verdict.MISMATCH:
-        challenge = _count(cursor, row, challenge, now)
+        challenge = _count(cursor, challenge, now)
         failures.add(now)
     judged = Judged(verdict=verdict, attempts_left=challenge.attempts_left)
     _remember(cursor, attempt.once, judged, now)
@@ -86,25 +97,32 @@ def attempt(cursor: sqlite3.Cursor, attempt: Attempt, now: datetime) -> Judged:
 
 
 def cancel(cursor: sqlite3.Cursor, app_id: str, challenge_id: str, now: datetime) -> Challenge:
-    row, challenge = find(cursor, app_id, challenge_id)
+    challenge = find(cursor, app_id, challenge_id)
     if not challenge.is_open(now):
         return challenge
-    return close(cursor, row, challenge, State.CANCELLED, now)
+    return _close(cursor, challenge, State.CANCELLED, now)
 
 
-def find(cursor: sqlite3.Cursor, app_id: str, challenge_id: str) -> tuple[int, Challenge]:
-    """The row number and the challenge. Raises ChallengeNotFound."""
-    row = cursor.execute(SQL["challenge"], (challenge_id, app_id)).fetchone()
+def find(cursor: sqlite3.Cursor, app_id: str, challenge_id: str) -> Challenge:
+    """Raises ChallengeNotFound."""
+    row = cursor.execute(SQL["challenge"], named(challenge_id, app_id)).fetchone()
     if row is None:
         raise ChallengeNotFound
-    return row[0], from_row(row)
+    return from_row(row)
 
 
-def close(
-    cursor: sqlite3.Cursor, row: int, challenge: Challenge, state: State, now: datetime
-) -> Challenge:
+def named(challenge_id: str, app_id: str) -> tuple[int, str, str]:
+    """What a statement asks for that names one challenge. Raises ChallengeNotFound for what is no
+    id."""
+    try:
+        return serial(challenge_id), challenge_id, app_id
+    except ValueError:
+        raise ChallengeNotFound from None
+
+
+def _close(cursor: sqlite3.Cursor, challenge: Challenge, state: State, now: datetime) -> Challenge:
     """Close it, drop its codes, and drop what of it is still queued."""
-    at = micros(now)
+    at, row = micros(now), serial(challenge.id)
     cursor.execute(SQL["close_challenge"], (state.value, challenge.attempts, at, row))
     cursor.execute(SQL["drop_queued"], (at, row))
     return msgspec.structs.replace(challenge, state=state, draws=(), closed_at=now)
@@ -128,20 +146,18 @@ def apply(cursor: sqlite3.Cursor, writes: Sequence[Write], now: datetime) -> Non
             raise RecordConflict(write.kind, write.key)
 
 
-def _standing(cursor: sqlite3.Cursor, order: Order, now: datetime) -> tuple[int, Challenge | None]:
-    """The open challenge that the order is a resend of, if any."""
+def _latest(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Challenge | None:
+    """The last challenge of the slot. Raises ChallengeClosed when the order is for one only, and
+    that one is not open."""
     asked = order.challenge
     row = cursor.execute(SQL["latest_challenge"], (asked.slot, asked.app_id)).fetchone()
     latest = from_row(row) if row else None
     if order.only:
         if latest is None or latest.id != order.only:
-            latest = find(cursor, asked.app_id, order.only)[1]
-            raise ChallengeClosed(_ended(latest, now))
+            raise ChallengeClosed(_ended(find(cursor, asked.app_id, order.only), now))
         if not latest.is_open(now):
             raise ChallengeClosed(latest.state_at(now))
-    if row and latest and latest.is_open(now):
-        return row[0], latest
-    return 0, None
+    return latest
 
 
 def _ended(challenge: Challenge, now: datetime) -> State:
@@ -160,21 +176,27 @@ def _refuse_if_too_soon(standing: Challenge, order: Order, now: datetime) -> Non
         )
 
 
-def _misfit(standing: Challenge | None, order: Order) -> RedrawNeeded | None:
-    """A code belongs to the challenge it was drawn for, and has the length of its first send."""
+def _misfit(
+    latest: Challenge | None, standing: Challenge | None, order: Order
+) -> RedrawNeeded | None:
+    """A code belongs to the challenge it was drawn for, and has the length of its first send. A new
+    challenge follows the last one of its slot, also where the clock stepped back."""
     asked = order.challenge
-    if standing is None:
-        return RedrawNeeded(None, asked.code_length) if order.redraw_for else None
-    if (order.redraw_for, asked.code_length) == (standing.id, standing.code_length):
-        return None
-    return RedrawNeeded(standing.id, standing.code_length)
+    if standing:
+        if (order.redraw_for, asked.code_length) == (standing.id, standing.code_length):
+            return None
+        return RedrawNeeded(standing.id, standing.code_length)
+    if order.redraw_for or (latest and serial(asked.id) <= serial(latest.id)):
+        return RedrawNeeded(None, asked.code_length, after=latest.id if latest else None)
+    return None
 
 
-def _open(cursor: sqlite3.Cursor, order: Order) -> tuple[int, Issued]:
-    asked = order.challenge
+def _opened(cursor: sqlite3.Cursor, asked: Challenge) -> bool:
+    """False where another one has its serial."""
     cursor.execute(
         SQL["open_challenge"],
         (
+            serial(asked.id),
             asked.id,
             asked.app_id,
             asked.purpose.value,
@@ -192,22 +214,21 @@ def _open(cursor: sqlite3.Cursor, order: Order) -> tuple[int, Issued]:
             micros(asked.expires_at),
         ),
     )
-    return _inserted(cursor), _issued(asked, asked.draws[-1], opened=True)
+    return cursor.rowcount == 1
 
 
 def _extend(
     cursor: sqlite3.Cursor,
-    row: int,
     standing: Challenge,
     order: Order,
     repeated: Draw | None,
     now: datetime,
-) -> Issued:
+) -> Challenge:
     asked = order.challenge
     draws = standing.draws
     if not repeated:
         draws = extended(draws, asked.draws[-1], order.resend, now)
-        _drop_dead(cursor, row, order.resend, now)
+        _drop_dead(cursor, standing, order.resend, now)
     challenge = msgspec.structs.replace(
         standing,
         channel=asked.channel,
@@ -225,73 +246,67 @@ def _extend(
             encode(draws),
             micros(challenge.resend_at),
             micros(challenge.expires_at),
-            row,
+            serial(challenge.id),
         ),
     )
-    return _issued(challenge, draws[-1], opened=False)
+    return challenge
 
 
-def _drop_dead(cursor: sqlite3.Cursor, row: int, resend: Resend, now: datetime) -> None:
+def _drop_dead(cursor: sqlite3.Cursor, standing: Challenge, resend: Resend, now: datetime) -> None:
     """A code that the resend kills is not sent any more."""
     if resend is Resend.NEWEST:
-        cursor.execute(SQL["drop_queued"], (micros(now), row))
+        cursor.execute(SQL["drop_queued"], (micros(now), serial(standing.id)))
     elif resend is Resend.ANY:
-        cursor.execute(SQL["drop_older"], (micros(now), row))
+        cursor.execute(SQL["drop_older"], (micros(now), serial(standing.id)))
 
 
-def _issued(challenge: Challenge, draw: Draw, *, opened: bool) -> Issued:
+def _issued(challenge: Challenge, delivery: int | None, *, opened: bool) -> Issued:
+    newest = challenge.draws[-1]
     return Issued(
         challenge_id=challenge.id,
         opened=opened,
         masked=challenge.masked,
         channel=challenge.channel,
-        drawn_at=draw.drawn_at,
-        expires_at=draw.expires_at,
+        drawn_at=newest.drawn_at,
+        expires_at=newest.expires_at,
         resend_at=challenge.resend_at,
         attempts_left=challenge.attempts_left,
+        delivery=delivery,
     )
 
 
 def _queue(
     cursor: sqlite3.Cursor,
-    row: int,
-    order: Order,
+    challenge: Challenge,
     parcel: Parcel,
-    issued: Issued,
     repeated: Draw | None,
     now: datetime,
-) -> int:
-    at = micros(now)
+) -> int | None:
+    at, expires_at = micros(now), challenge.draws[-1].expires_at
     code = repeated.sealed if repeated and repeated.sealed else parcel.code
-    minutes = max(1, (issued.expires_at - now) // timedelta(minutes=1))
     cursor.execute(
         SQL["queue_delivery"],
         (
-            row,
+            serial(challenge.id),
             parcel.channel,
-            minutes,
-            order.challenge.recipient,
+            max(1, (expires_at - now) // _MINUTE),
+            challenge.recipient,
             code,
-            parcel.cancel_if_refused,
+            int(parcel.cancel_if_refused),
             at,
-            micros(issued.expires_at),
+            micros(expires_at),
             at,
         ),
     )
-    return _inserted(cursor)
+    return cursor.lastrowid
 
 
-def _inserted(cursor: sqlite3.Cursor) -> int:
-    row: int = cursor.lastrowid or 0
-    return row
-
-
-def _count(cursor: sqlite3.Cursor, row: int, challenge: Challenge, now: datetime) -> Challenge:
+def _count(cursor: sqlite3.Cursor, challenge: Challenge, now: datetime) -> Challenge:
     """Spend an attempt. The last one closes the challenge."""
     counted = msgspec.structs.replace(challenge, attempts=challenge.attempts + 1)
     if counted.attempts_left == 0:
-        return close(cursor, row, counted, State.EXHAUSTED, now)
-    cursor.execute(SQL["count_attempt"], (row,))
+        return _close(cursor, counted, State.EXHAUSTED, now)
+    cursor.execute(SQL["count_attempt"], (serial(challenge.id),))
     return counted
 
 

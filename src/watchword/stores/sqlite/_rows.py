@@ -15,6 +15,9 @@ from watchword.domain.purpose import Purpose
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+_PURPOSES = {purpose.value: purpose for purpose in Purpose}
+_STATES = {state.value: state for state in State}
+
 encode = msgspec.msgpack.Encoder().encode
 _draws = msgspec.msgpack.Decoder(tuple[Draw, ...]).decode
 
@@ -48,24 +51,24 @@ def unpacked(blob: bytes) -> Sequence[int]:
 
 
 def challenge(row: tuple[Any, ...]) -> Challenge:
-    """A row of the `challenge` statements, its first column (the row number) left aside."""
+    """A row of the `challenge` statements."""
     return Challenge(
-        id=row[1],
-        app_id=row[2],
-        purpose=Purpose(row[3]),
-        channel=row[4],
-        slot=row[5],
-        destination=row[6],
-        subject=row[7],
-        masked=row[8],
-        recipient=row[9],
-        code_length=row[10],
-        max_attempts=row[11],
-        attempts=row[12],
-        state=State(row[13]),
-        draws=_draws(row[14]),
-        opened_at=instant(row[15]),
-        resend_at=instant(row[16]),
-        expires_at=instant(row[17]),
-        closed_at=maybe_instant(row[18]),
+        id=row[0],
+        app_id=row[1],
+        purpose=_PURPOSES[row[2]],
+        channel=row[3],
+        slot=row[4],
+        destination=row[5],
+        subject=row[6],
+        masked=row[7],
+        recipient=row[8],
+        code_length=row[9],
+        max_attempts=row[10],
+        attempts=row[11],
+        state=_STATES[row[12]],
+        draws=_draws(row[13]),
+        opened_at=instant(row[14]),
+        resend_at=instant(row[15]),
+        expires_at=instant(row[16]),
+        closed_at=maybe_instant(row[17]),
     )

@@ -69,9 +69,9 @@ def _wipe(cursor: sqlite3.Cursor, at: int, most: int, place: _Place) -> _Step:
     """Drop the codes of challenges that expired unanswered, and what was still to be sent."""
     since = place.instant if place.instant <= at else 0  # the clock stepped back
     rows = cursor.execute(SQL["dead_challenges"], (since, at, most)).fetchall()
-    for row, _ in rows:
-        cursor.execute(SQL["expire_challenge"], (row,))
-        cursor.execute(SQL["settle_expired"], (at, row))
+    for serial, _ in rows:
+        cursor.execute(SQL["expire_challenge"], (serial,))
+        cursor.execute(SQL["settle_expired"], (at, serial))
     # Several may share an instant: after a full handful the last instant is looked at again.
     return _Step(len(rows), _Place(rows[-1][1] - 1 if len(rows) == most else at))
 
@@ -79,9 +79,8 @@ def _wipe(cursor: sqlite3.Cursor, at: int, most: int, place: _Place) -> _Step:
 def _forget(cursor: sqlite3.Cursor, at: int, most: int, place: _Place) -> _Step:
     """Delete old challenges with their deliveries."""
     rows = cursor.execute(SQL["old_challenges"], (at - span(KEPT), most)).fetchall()
-    for row in rows:
-        cursor.execute(SQL["delete_deliveries"], row)
-        cursor.execute(SQL["delete_challenge"], row)
+    cursor.executemany(SQL["delete_deliveries"], rows)
+    cursor.executemany(SQL["delete_challenge"], rows)
     return _Step(len(rows), place)
 
 

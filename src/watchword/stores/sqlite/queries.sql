@@ -23,32 +23,33 @@ ON CONFLICT DO UPDATE SET
 DELETE FROM failures WHERE destination = ?;
 
 -- name: challenge
-SELECT row, id, app_id, purpose, channel, slot, destination, subject, masked, recipient,
+SELECT id, app_id, purpose, channel, slot, destination, subject, masked, recipient,
        code_length, max_attempts, attempts, state, draws, opened_at, resend_at, expires_at, closed_at
-FROM challenges WHERE id = ? AND app_id = ?;
+FROM challenges WHERE serial = ? AND id = ? AND app_id = ?;
 
 -- name: latest_challenge
 -- The only challenge of a slot that may be open.
-SELECT row, id, app_id, purpose, channel, slot, destination, subject, masked, recipient,
+SELECT id, app_id, purpose, channel, slot, destination, subject, masked, recipient,
        code_length, max_attempts, attempts, state, draws, opened_at, resend_at, expires_at, closed_at
-FROM challenges WHERE slot = ? AND app_id = ? ORDER BY row DESC LIMIT 1;
+FROM challenges WHERE slot = ? AND app_id = ? ORDER BY serial DESC LIMIT 1;
 
 -- name: open_challenge
-INSERT INTO challenges (
-    id, app_id, purpose, channel, slot, destination, subject, masked, recipient,
+-- Two may have drawn the same serial in the same microsecond: the other one draws again.
+INSERT OR IGNORE INTO challenges (
+    serial, id, app_id, purpose, channel, slot, destination, subject, masked, recipient,
     code_length, max_attempts, attempts, state, draws, opened_at, resend_at, expires_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 'pending', ?, ?, ?, ?);
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 'pending', ?, ?, ?, ?);
 
 -- name: extend_challenge
 UPDATE challenges SET channel = ?, recipient = ?, draws = ?, resend_at = ?, expires_at = ?
-WHERE row = ?;
+WHERE serial = ?;
 
 -- name: count_attempt
-UPDATE challenges SET attempts = attempts + 1 WHERE row = ?;
+UPDATE challenges SET attempts = attempts + 1 WHERE serial = ?;
 
 -- name: close_challenge
 -- A closed challenge keeps no code, sealed or digested.
-UPDATE challenges SET state = ?, attempts = ?, draws = x'90', closed_at = ? WHERE row = ?;
+UPDATE challenges SET state = ?, attempts = ?, draws = x'90', closed_at = ? WHERE serial = ?;
 
 -- name: drop_queued
 -- What was not yet begun for a closed challenge, or with a code that a newer one killed, is not sent.
@@ -97,7 +98,7 @@ VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?);
 -- name: due_deliveries
 SELECT d.id, d.state, d.token, d.tries, d.minutes, d.recipient, d.code, d.expires_at,
        c.app_id, c.id, c.slot, c.purpose, c.state
-FROM deliveries d JOIN challenges c ON c.row = d.challenge
+FROM deliveries d JOIN challenges c ON c.serial = d.challenge
 WHERE d.channel = ? AND d.due_at <= ? ORDER BY d.due_at LIMIT ?;
 
 -- name: lease_delivery
@@ -125,7 +126,7 @@ WHERE id = ? AND token = ? AND state IN ('sending', 'unknown');
 -- name: queue_again
 UPDATE deliveries SET state = 'queued', provider = ?, reason = ?, due_at = min(?, expires_at)
 WHERE id = ? AND token = ? AND state = 'sending'
-  AND EXISTS (SELECT 1 FROM challenges c WHERE c.row = challenge AND c.state = 'pending');
+  AND EXISTS (SELECT 1 FROM challenges c WHERE c.serial = challenge AND c.state = 'pending');
 
 -- name: settle_in_vain
 -- Its challenge was closed, or swept, while it was being tried: it is not tried again.
@@ -134,7 +135,7 @@ UPDATE deliveries SET state = iif(expires_at <= ?1, 'expired', 'cancelled'), cod
 WHERE id = ?2 AND token = ?3 AND (state = 'sending' OR state = 'unknown' AND expires_at <= ?1);
 
 -- name: challenge_to_cancel
-SELECT c.row, c.attempts FROM deliveries d JOIN challenges c ON c.row = d.challenge
+SELECT c.serial, c.attempts FROM deliveries d JOIN challenges c ON c.serial = d.challenge
 WHERE d.id = ? AND d.cancel_if_refused = 1 AND c.state = 'pending';
 
 -- name: next_due
@@ -142,8 +143,8 @@ SELECT min(due_at) FROM deliveries WHERE channel = ? AND due_at IS NOT NULL;
 
 -- name: deliveries
 SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at
-FROM challenges c LEFT JOIN deliveries d ON c.row = d.challenge
-WHERE c.id = ? AND c.app_id = ? ORDER BY d.id;
+FROM challenges c LEFT JOIN deliveries d ON c.serial = d.challenge
+WHERE c.serial = ? AND c.id = ? AND c.app_id = ? ORDER BY d.id;
 
 -- name: delivery_state
 SELECT state FROM deliveries WHERE id = ?;
@@ -172,11 +173,11 @@ WHERE kind = ? AND key = ? AND version = ? AND (expires_at IS NULL OR expires_at
 
 -- name: dead_challenges
 -- Open on paper, but their time is over: their codes have to go.
-SELECT row, expires_at FROM challenges
+SELECT serial, expires_at FROM challenges
 WHERE expires_at > ? AND expires_at <= ? AND state = 'pending' ORDER BY expires_at LIMIT ?;
 
 -- name: expire_challenge
-UPDATE challenges SET state = 'expired', draws = x'90', closed_at = expires_at WHERE row = ?;
+UPDATE challenges SET state = 'expired', draws = x'90', closed_at = expires_at WHERE serial = ?;
 
 -- name: settle_expired
 -- What no lane took while its code lived, and what nobody told the end of.
@@ -185,10 +186,10 @@ UPDATE deliveries SET state = CASE state WHEN 'sending' THEN 'unknown' ELSE 'exp
 WHERE challenge = ? AND due_at IS NOT NULL;
 
 -- name: old_challenges
-SELECT row FROM challenges WHERE expires_at <= ? ORDER BY expires_at LIMIT ?;
+SELECT serial FROM challenges WHERE expires_at <= ? ORDER BY expires_at LIMIT ?;
 
 -- name: delete_challenge
-DELETE FROM challenges WHERE row = ?;
+DELETE FROM challenges WHERE serial = ?;
 
 -- name: delete_deliveries
 DELETE FROM deliveries WHERE challenge = ?;

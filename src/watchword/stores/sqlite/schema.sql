@@ -1,8 +1,9 @@
 -- The whole schema, as the migrations add up to. Instants are microseconds since 1970 in UTC.
 
 CREATE TABLE challenges (
-    row          INTEGER PRIMARY KEY,
-    id           TEXT    NOT NULL UNIQUE,
+    -- The 60 bits in the middle of its id.
+    serial       INTEGER PRIMARY KEY,
+    id           TEXT    NOT NULL,
     slot         BLOB    NOT NULL,
     app_id       TEXT    NOT NULL,
     purpose      TEXT    NOT NULL,

@@ -76,7 +76,7 @@ class SqliteStore:
         )
 
     async def challenge(self, app_id: str, challenge_id: str) -> Challenge:
-        return await self._read(lambda cursor: _challenges.find(cursor, app_id, challenge_id)[1])
+        return await self._read(lambda cursor: _challenges.find(cursor, app_id, challenge_id))
 
     async def latest(self, app_id: str, slot: bytes) -> Challenge:
         def look(cursor: sqlite3.Cursor) -> Challenge:
@@ -115,9 +115,8 @@ class SqliteStore:
         return maybe_instant(due_at)
 
     async def deliveries(self, app_id: str, challenge_id: str) -> Sequence[Delivery]:
-        rows = await self._read(
-            lambda cursor: cursor.execute(SQL["deliveries"], (challenge_id, app_id)).fetchall()
-        )
+        asked = _challenges.named(challenge_id, app_id)
+        rows = await self._read(lambda cursor: cursor.execute(SQL["deliveries"], asked).fetchall())
         if not rows:
             raise ChallengeNotFound
         return [

@@ -1,8 +1,9 @@
 -- Challenges, the outbox, quotas, failures, idempotency keys and records.
 
 CREATE TABLE challenges (
-    row          INTEGER PRIMARY KEY,
-    id           TEXT    NOT NULL UNIQUE,
+    -- The 60 bits in the middle of its id.
+    serial       INTEGER PRIMARY KEY,
+    id           TEXT    NOT NULL,
     slot         BLOB    NOT NULL,
     app_id       TEXT    NOT NULL,
     purpose      TEXT    NOT NULL,
