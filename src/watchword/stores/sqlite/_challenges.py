@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -37,7 +37,13 @@ from watchword.ports import (
     RedrawNeeded,
     Write,
 )
-from watchword.stores.sqlite._limits import FailureBudget, Spending
+from watchword.stores.sqlite._limits import (
+    FailureBudget,
+    Spending,
+    asked_of_failures,
+    asked_of_quotas,
+)
+from watchword.stores.sqlite._looking import Known, Question, look
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import challenge as from_row
 from watchword.stores.sqlite._rows import encode, maybe_micros, micros
@@ -45,14 +51,25 @@ from watchword.stores.sqlite._rows import encode, maybe_micros, micros
 T = TypeVar("T")
 
 _MINUTE = timedelta(minutes=1)
+_NO_SERIAL = -1
 
 
 def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | RedrawNeeded:
     """See ports.ChallengeStore.issue. Refusals first."""
-    if earlier := _recall(cursor, order.once, Issued, now):
+    at, asked = micros(now), order.challenge
+    known = look(
+        cursor,
+        (
+            *_asked_of_once(order.once, at),
+            *asked_of_failures(asked.destination, order.network),
+            *asked_of_quotas(order.demands),
+        ),
+    )
+    if earlier := _recall(known, order.once, Issued):
         return msgspec.structs.replace(earlier, replayed=True)
-    asked = order.challenge
-    FailureBudget(cursor, asked.destination, order.network, order.budget, now).refuse_if_spent(now)
+    FailureBudget(
+        cursor, known, asked.destination, order.network, order.budget, now
+    ).refuse_if_spent(now)
     latest = _latest(cursor, order, now)
     standing = latest if latest and latest.is_open(now) else None
     repeated = None
@@ -61,7 +78,7 @@ def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | Redra
         repeated = standing.repeatable(order.resend, now)
     if not repeated and (misfit := _misfit(latest, standing, order)):
         return misfit
-    spending = Spending(cursor, order.demands, now)
+    spending = Spending(cursor, known, order.demands, at)
     spending.refuse_if_spent()
     if standing:
         challenge = _extend(cursor, standing, order, repeated, now)
@@ -78,10 +95,17 @@ def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | Redra
 
 def attempt(cursor: sqlite3.Cursor, attempt: Attempt, now: datetime) -> Judged:
     """See ports.ChallengeStore.attempt: count, judge and consume, in that order, in one act."""
-    if earlier := _recall(cursor, attempt.once, Judged, now):
+    at, network = micros(now), attempt.network
+    challenge = _found(cursor, attempt.app_id, attempt.challenge_id)
+    destination = challenge.destination if challenge else b""
+    known = look(
+        cursor, (*_asked_of_once(attempt.once, at), *asked_of_failures(destination, network))
+    )
+    if earlier := _recall(known, attempt.once, Judged):
         return msgspec.structs.replace(earlier, replayed=True)
-    challenge = find(cursor, attempt.app_id, attempt.challenge_id)
-    failures = FailureBudget(cursor, challenge.destination, attempt.network, attempt.budget, now)
+    if challenge is None:
+        raise ChallengeNotFound
+    failures = FailureBudget(cursor, known, destination, network, attempt.budget, now)
     failures.refuse_if_spent(now)
     verdict = judge(challenge, attempt.given, now)
     if verdict is Verdict.MATCH:
@@ -105,19 +129,23 @@ def cancel(cursor: sqlite3.Cursor, app_id: str, challenge_id: str, now: datetime
 
 def find(cursor: sqlite3.Cursor, app_id: str, challenge_id: str) -> Challenge:
     """Raises ChallengeNotFound."""
-    row = cursor.execute(SQL["challenge"], named(challenge_id, app_id)).fetchone()
-    if row is None:
+    challenge = _found(cursor, app_id, challenge_id)
+    if challenge is None:
         raise ChallengeNotFound
-    return from_row(row)
+    return challenge
 
 
 def named(challenge_id: str, app_id: str) -> tuple[int, str, str]:
-    """What a statement asks for that names one challenge. Raises ChallengeNotFound for what is no
-    id."""
+    """What a statement asks for that names one challenge; none has the serial of what is no id."""
     try:
         return serial(challenge_id), challenge_id, app_id
     except ValueError:
-        raise ChallengeNotFound from None
+        return _NO_SERIAL, "", app_id
+
+
+def _found(cursor: sqlite3.Cursor, app_id: str, challenge_id: str) -> Challenge | None:
+    row = cursor.execute(SQL["challenge"], named(challenge_id, app_id)).fetchone()
+    return from_row(row) if row else None
 
 
 def _close(cursor: sqlite3.Cursor, challenge: Challenge, state: State, now: datetime) -> Challenge:
@@ -310,16 +338,19 @@ def _count(cursor: sqlite3.Cursor, challenge: Challenge, now: datetime) -> Chall
     return counted
 
 
-def _recall(cursor: sqlite3.Cursor, once: Once | None, kind: type[T], now: datetime) -> T | None:
+def _asked_of_once(once: Once | None, at: int) -> Iterator[Question]:
+    if once:
+        yield "once", (once.key, at)
+
+
+def _recall(known: Known, once: Once | None, kind: type[T]) -> T | None:
     """The answer already given under this key. Raises IdempotencyKeyReused."""
-    if once is None:
+    found = known.get(("once", once.key)) if once else None
+    if once is None or found is None:
         return None
-    row = cursor.execute(SQL["once"], (once.key, micros(now))).fetchone()
-    if row is None:
-        return None
-    if row[0] != once.request:
+    if found[0] != once.request:
         raise IdempotencyKeyReused
-    return msgspec.msgpack.decode(row[1], type=kind)
+    return msgspec.msgpack.decode(found[1], type=kind)
 
 
 def _remember(

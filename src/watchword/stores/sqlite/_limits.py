@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from watchword.domain.failures import Budget, Failures
 from watchword.domain.quota import Demand, Quota
 from watchword.errors import FailureBudgetSpent, QuotaExceeded
+from watchword.stores.sqlite._looking import Known, Question
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import instant, maybe_micros, micros, packed, span, unpacked
 
 _PAGE = 32
 
 
+def asked_of_quotas(demands: Sequence[Demand]) -> Iterator[Question]:
+    for demand in demands:
+        yield ("tally" if demand.closes_at else "newest_page"), (demand.counter,)
+
+
+def asked_of_failures(destination: bytes, network: bytes) -> Iterator[Question]:
+    yield "failures", (destination, b"")
+    if network:
+        yield "failures", (destination, network)
+
+
 class Spending:
     """One unit of every quota that an act demands: looked at first, then spent together."""
 
-    def __init__(self, cursor: sqlite3.Cursor, demands: Sequence[Demand], now: datetime) -> None:
-        self._cursor = cursor
-        at = micros(now)
+    def __init__(
+        self, cursor: sqlite3.Cursor, known: Known, demands: Sequence[Demand], at: int
+    ) -> None:
         self._counts = [
-            (_Tally if demand.closes_at else _Trail)(cursor, demand, at) for demand in demands
+            (_Tally if demand.closes_at else _Trail)(cursor, known, demand, at)
+            for demand in demands
         ]
 
     def refuse_if_spent(self) -> None:
@@ -54,15 +67,14 @@ class _Trail:
 
     __slots__ = ("_asked_at", "_at", "_before", "_cursor", "_demand", "_instants", "_newest")
 
-    def __init__(self, cursor: sqlite3.Cursor, demand: Demand, at: int) -> None:
+    def __init__(self, cursor: sqlite3.Cursor, known: Known, demand: Demand, at: int) -> None:
         self._cursor, self._demand = cursor, demand
         self._at = self._asked_at = at
-        row = cursor.execute(SQL["newest_page"], (demand.counter,)).fetchone()
         self._before: int = 0
         self._instants: bytes = b""
         self._newest: Sequence[int] = ()
-        if row:
-            self._before, self._instants = row
+        if found := known.get(("newest_page", demand.counter)):
+            self._before, self._instants, _ = found
             self._newest = unpacked(self._instants)
             self._at = max(at, self._newest[-1])
 
@@ -116,14 +128,14 @@ class _Tally:
 
     __slots__ = ("_amount", "_at", "_closes", "_cursor", "_demand", "_opens")
 
-    def __init__(self, cursor: sqlite3.Cursor, demand: Demand, at: int) -> None:
+    def __init__(self, cursor: sqlite3.Cursor, known: Known, demand: Demand, at: int) -> None:
         self._cursor, self._demand, self._at = cursor, demand, at
         self._opens = maybe_micros(demand.opens_at) or 0
         self._closes = maybe_micros(demand.closes_at) or 0
         self._amount = 0
-        row = cursor.execute(SQL["tally"], (demand.counter,)).fetchone()
-        if row and row[0] >= self._opens:
-            self._opens, self._closes, self._amount = row
+        found = known.get(("tally", demand.counter))
+        if found and found[0] >= self._opens:
+            self._opens, self._closes, self._amount = found
 
     def waits(self) -> list[tuple[int, Quota, Demand]]:
         wait = self._closes - self._at
@@ -142,6 +154,7 @@ class FailureBudget:
     def __init__(
         self,
         cursor: sqlite3.Cursor,
+        known: Known,
         destination: bytes,
         network: bytes,
         budget: Budget,
@@ -153,11 +166,9 @@ class FailureBudget:
             self._amounts[network] = budget.per_network
         self._found: dict[bytes, Failures] = {}
         for one in self._amounts:
-            row = cursor.execute(SQL["failures"], (destination, one)).fetchone()
-            if row is None:
-                break  # every failure counts for the destination, so none there is none at all
-            kept = Failures(tuple(map(instant, unpacked(row[0]))), row[1])
-            self._found[one] = kept.remembered(budget, now)
+            if found := known.get(("failures", one)):
+                kept = Failures(tuple(map(instant, unpacked(found[0]))), found[1])
+                self._found[one] = kept.remembered(budget, now)
 
     def refuse_if_spent(self, now: datetime) -> None:
         """Raises FailureBudgetSpent for the longest wait."""

@@ -2,7 +2,7 @@
 
 -- name: once
 -- The answer given under an idempotency key.
-SELECT request, answer FROM onces WHERE key = ? AND expires_at > ?;
+SELECT 'once', key, request, answer, NULL FROM onces WHERE key = ? AND expires_at > ?;
 
 -- name: remember_once
 -- A key whose day is over may be used anew.
@@ -12,7 +12,8 @@ ON CONFLICT DO UPDATE SET
 
 -- name: failures
 -- The failures of a destination from one network; from all of them with an empty one.
-SELECT instants, streak FROM failures WHERE destination = ? AND network = ?;
+SELECT 'failures', network, instants, streak, NULL FROM failures
+WHERE destination = ? AND network = ?;
 
 -- name: put_failures
 INSERT INTO failures (destination, network, instants, streak, idle_at) VALUES (?, ?, ?, ?, ?)
@@ -66,7 +67,7 @@ WHERE challenge = ?2 AND state IN ('queued', 'leased')
 INSERT INTO spent (counter, page, before, instants, idle_at) VALUES (?, -1, 0, ?, ?);
 
 -- name: newest_page
-SELECT before, instants FROM spent WHERE counter = ? AND page = -1;
+SELECT 'newest_page', counter, before, instants, NULL FROM spent WHERE counter = ? AND page = -1;
 
 -- name: page
 SELECT instants FROM spent WHERE counter = ? AND page = ?;
@@ -82,7 +83,7 @@ INSERT OR REPLACE INTO spent (counter, page, before, instants, idle_at) VALUES (
 DELETE FROM spent WHERE counter = ? AND page >= 0 AND page < ?;
 
 -- name: tally
-SELECT opens_at, closes_at, amount FROM tallies WHERE counter = ?;
+SELECT 'tally', counter, opens_at, closes_at, amount FROM tallies WHERE counter = ?;
 
 -- name: put_tally
 INSERT INTO tallies (counter, opens_at, closes_at, amount) VALUES (?, ?, ?, ?)

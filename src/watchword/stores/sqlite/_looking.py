@@ -1,0 +1,29 @@
+"""One look at all that an act has to know before it decides: many questions, one statement."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from functools import cache
+from itertools import chain
+from typing import Any
+
+from watchword.stores.sqlite._queries import SQL
+
+Question = tuple[str, tuple[Any, ...]]
+"""The name of a statement that answers with (name, key, ...), and its parameters."""
+
+Known = dict[tuple[str, bytes], tuple[Any, ...]]
+"""What was found under (name, key)."""
+
+
+def look(cursor: sqlite3.Cursor, questions: Iterable[Question]) -> Known:
+    """The answers; what is not there is not among them."""
+    names, parameters = zip(*questions, strict=True)
+    found = cursor.execute(_all(names), tuple(chain.from_iterable(parameters))).fetchall()
+    return {row[:2]: row[2:] for row in found}
+
+
+@cache
+def _all(names: tuple[str, ...]) -> str:
+    return " UNION ALL ".join(SQL[name].rstrip(";") for name in names)
