@@ -50,24 +50,14 @@ class Quota(msgspec.Struct, frozen=True):
 
 class Meter(msgspec.Struct, frozen=True):
     """The quotas that share one counter: the trailing ones of a scope, or those of one calendar
-    window of it."""
+    window of it. `longest` is the longest of their windows, `largest` of their amounts: nothing
+    further back is asked for."""
 
     scope: Scope
+    calendar: str
     quotas: tuple[Quota, ...]
-
-    @property
-    def calendar(self) -> str:
-        return self.quotas[0].calendar
-
-    @property
-    def longest(self) -> timedelta:
-        """The longest of the windows: nothing older is asked for."""
-        return max(quota.window for quota in self.quotas)
-
-    @property
-    def largest(self) -> int:
-        """The largest of the amounts."""
-        return max(quota.amount for quota in self.quotas)
+    longest: timedelta
+    largest: int
 
 
 def meters(quotas: Iterable[Quota]) -> tuple[Meter, ...]:
@@ -75,7 +65,16 @@ def meters(quotas: Iterable[Quota]) -> tuple[Meter, ...]:
     shared: dict[tuple[Scope, str], list[Quota]] = {}
     for quota in quotas:
         shared.setdefault((quota.scope, quota.calendar), []).append(quota)
-    return tuple(Meter(scope, tuple(found)) for (scope, _), found in shared.items())
+    return tuple(
+        Meter(
+            scope,
+            calendar,
+            tuple(found),
+            longest=max(quota.window for quota in found),
+            largest=max(quota.amount for quota in found),
+        )
+        for (scope, calendar), found in shared.items()
+    )
 
 
 class Demand(msgspec.Struct, frozen=True):

@@ -57,4 +57,4 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     def counter(self, meter: Meter, value: str, app: App) -> bytes:
         """The keyed digest of what a meter counts."""
         owner = "" if meter.scope is Scope.EVERYTHING else app.id
-        return self.keys.index("quota", meter.scope.value, owner, value, meter.calendar)
+        return self.keys.index("quota", meter.scope, owner, value, meter.calendar)

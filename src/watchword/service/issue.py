@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -175,28 +176,26 @@ def slot(
     """The key of a challenge: at most one is open per slot. A test number has a slot of its own, so
     that its known code and a real one never stand in one challenge."""
     kind = "test" if _test_number(app, destination, house, now) else "slot"
-    return house.keys.index(kind, app.id, purpose.value, destination.identity, subject)
+    return house.keys.index(kind, app.id, purpose, destination.identity, subject)
 
 
 def _demands(send: Send, house: House, now: datetime) -> tuple[Demand, ...]:
     """One unit of every meter whose scope has a value here."""
-    values = _values(send, house)
     return tuple(
         demand(meter, house.counter(meter, value, send.app), now)
         for meter in house.meters
-        if (value := values[meter.scope])
+        if (value := _VALUES[meter.scope](send, house))
     )
 
 
-def _values(send: Send, house: House) -> dict[Scope, str]:
-    client = send.client if house.by_network else Client()
-    return {
-        Scope.DESTINATION: send.destination.limit_key,
-        Scope.APP: send.app.id,
-        Scope.ACCOUNT: send.account,
-        Scope.NETWORK: client.network,
-        Scope.FINGERPRINT: client.fingerprint,
-        Scope.PREFIX: send.destination.prefix,
-        Scope.COUNTRY: send.destination.country,
-        Scope.EVERYTHING: "everything",
-    }
+_VALUES: dict[Scope, Callable[[Send, House], str]] = {
+    Scope.DESTINATION: lambda send, _: send.destination.limit_key,
+    Scope.APP: lambda send, _: send.app.id,
+    Scope.ACCOUNT: lambda send, _: send.account,
+    Scope.NETWORK: lambda send, house: send.client.network if house.by_network else "",
+    Scope.FINGERPRINT: lambda send, house: send.client.fingerprint if house.by_network else "",
+    Scope.PREFIX: lambda send, _: send.destination.prefix,
+    Scope.COUNTRY: lambda send, _: send.destination.country,
+    Scope.EVERYTHING: lambda *_: "everything",
+}
+"""What each scope counts in a send; nothing is counted where it is empty."""

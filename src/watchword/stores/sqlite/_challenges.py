@@ -227,7 +227,7 @@ def _opened(cursor: sqlite3.Cursor, asked: Challenge) -> bool:
             serial(asked.id),
             asked.id,
             asked.app_id,
-            asked.purpose.value,
+            str(asked.purpose),
             asked.channel,
             asked.slot,
             asked.destination,

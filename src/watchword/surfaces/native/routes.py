@@ -76,7 +76,7 @@ async def create(call: Call) -> Answer:
             app=call.credential.app,
             purpose=asked.purpose,
             destination=read(asked.to, field="/to"),
-            channel=asked.channel.value,
+            channel=str(asked.channel),
             language=wire.language(asked.locale),
             code_length=None if asked.code_length is UNSET else asked.code_length,
             ttl=wire.ttl(asked.ttl),
