@@ -21,7 +21,8 @@ from watchword.errors import RequestInvalid
 LONGEST = 320
 LONGEST_LOCAL = 64
 """RFC 5321, 4.5.3.1.1."""
-_UNKNOWN_REGION = "ZZ"
+_NO_COUNTRY = "001"
+"""What the library calls a code that belongs to no country, as +800."""
 _LOWER = {ord(letter): letter.lower() for letter in ascii_uppercase}
 # The parser drops what it does not understand, and a digit too few is somebody else's number.
 _SPELLING = re.compile(r"\+[0-9 ().-]{1,39}")
@@ -68,8 +69,12 @@ def phone(text: str, *, field: str = "") -> Destination:
         spelled = "+" + spelled[2:]
     if not _SPELLING.fullmatch(spelled):
         raise RequestInvalid("A phone number starts with + and its country code.", field=field)
+    return _plain_phone(spelled) or _parsed_phone(spelled, field)
+
+
+def _parsed_phone(spelled: str, field: str) -> Destination:
     try:
-        number = _plain(spelled) or phonenumbers.parse(spelled)
+        number = phonenumbers.parse(spelled)
     except phonenumbers.NumberParseException:
         raise RequestInvalid("This is not a phone number.", field=field) from None
     if number.extension or not phonenumbers.is_possible_number(number):
@@ -78,43 +83,57 @@ def phone(text: str, *, field: str = "") -> Destination:
     country = phonenumbers.region_code_for_number(number)
     if country is None:
         raise RequestInvalid("No country has such a phone number.", field=field)
+    return _phone(e164, country)
+
+
+def _phone(e164: str, country: str) -> Destination:
     return Destination(
         kind=Kind.PHONE, address=e164, identity=e164, limit_key=e164, country=country
     )
 
 
-def _plain(spelled: str) -> phonenumbers.PhoneNumber | None:
+def _plain_phone(spelled: str) -> Destination | None:
     """What the parser makes of a number that leaves it nothing to do, at a tenth of its price.
 
-    That is: + and digits alone, no zero to keep or drop behind the country code, and nothing that
-    could be a national prefix. None for any other.
+    That is: + and digits alone, the code of one country, no zero to keep or drop behind it, nothing
+    that could be a national prefix, and as many digits as its numbers may have. None for any other.
     """
     digits = spelled[1:]
     if not digits.isdigit():
         return None
     for length in (1, 2, 3):
-        known, prefix = _country_code(digits[:length])
+        country, prefix = _country(digits[:length])
         rest = digits[length:]
-        if known:
+        if country:
             plain = rest[:1] not in ("", "0") and not (prefix and prefix.match(rest))
-            return _number(int(digits[:length]), int(rest)) if plain else None
+            possible = plain and _is_possible(digits[:length], len(rest))
+            return _phone(spelled, country) if possible else None
     return None
 
 
 @cache
-def _country_code(digits: str) -> tuple[bool, re.Pattern[str] | None]:
-    """Whether these digits are a country code, and what a national prefix looks like there."""
-    code = int(digits or "0")
-    region = phonenumbers.region_code_for_country_code(code)
-    if digits.startswith("0") or region == _UNKNOWN_REGION:
-        return False, None
-    metadata = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(code, region)
+def _country(digits: str) -> tuple[str, re.Pattern[str] | None]:
+    """The one country that has this code, "" where none or several do; and what a national prefix
+    looks like there."""
+    regions = (
+        ()
+        if digits.startswith("0")
+        else phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(digits or "0"), ())
+    )
+    if len(regions) != 1 or regions[0] == _NO_COUNTRY:
+        return "", None
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(regions[0])
     prefix = metadata.national_prefix_for_parsing if metadata else None
-    return True, re.compile(prefix) if prefix else None
+    return regions[0], re.compile(prefix) if prefix else None
 
 
-def _number(country_code: int, national: int) -> phonenumbers.PhoneNumber:
-    return phonenumbers.PhoneNumber(country_code=country_code, national_number=national)
+@cache
+def _is_possible(country_code: str, length: int) -> bool:
+    """Whether numbers of a country may have so many digits; which ones they are does not matter."""
+    number = phonenumbers.PhoneNumber(
+        country_code=int(country_code), national_number=int("1" * length)
+    )
+    return phonenumbers.is_possible_number(number)
 
 
 def mailbox(text: str, *, field: str = "") -> Destination:

@@ -64,7 +64,9 @@ def _require_unusual(content_type: bytes) -> None:
 def _members(value: msgspec.Struct) -> int:
     count = 0
     for field in msgspec.structs.astuple(value):
-        if field is not UNSET:
+        if type(field) is str:
+            count += 1
+        elif field is not UNSET:
             count += 1
             if isinstance(field, dict):
                 count += len(field)

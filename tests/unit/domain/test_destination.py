@@ -155,6 +155,22 @@ def test_a_number_spelled_plainly_is_read_as_the_parser_reads_it(region):
         for number in examples
         if number is not None
     }
-    assert {phone(number).identity for number in numbers} == {
-        phone(f"{number[:4]} {number[4:]}").identity for number in numbers
-    }
+    for number in numbers:
+        assert phone(number) == phone(f"{number[:4]} {number[4:]}")
+
+
+codes = st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
+digits = st.text("0123456789", max_size=16)
+
+
+@given(codes, digits)
+def test_whatever_follows_a_country_code_is_read_as_the_parser_reads_it(code, rest):
+    """Refused too where that refuses it."""
+    assert told(f"+{code}{rest}") == told(f"+{code} {rest}")
+
+
+def told(spelled):
+    try:
+        return phone(spelled)
+    except RequestInvalid as refusal:
+        return str(refusal)

@@ -46,11 +46,12 @@ from watchword.stores.sqlite._limits import (
 from watchword.stores.sqlite._looking import Known, Question, look
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import challenge as from_row
-from watchword.stores.sqlite._rows import encode, maybe_micros, micros
+from watchword.stores.sqlite._rows import encode, maybe_micros, micros, span
 
 T = TypeVar("T")
 
-_MINUTE = timedelta(minutes=1)
+_MINUTE = span(timedelta(minutes=1))
+_ONCE_KEPT = span(ONCE_KEPT)
 _NO_SERIAL = -1
 
 
@@ -63,6 +64,7 @@ def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | Redra
             *_asked_of_once(order.once, at),
             *asked_of_failures(asked.destination, order.network),
             *asked_of_quotas(order.demands),
+            ("latest", (asked.slot,)),
         ),
     )
     if earlier := _recall(known, order.once, Issued):
@@ -70,7 +72,9 @@ def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | Redra
     FailureBudget(
         cursor, known, asked.destination, order.network, order.budget, now
     ).refuse_if_spent(now)
-    latest = _latest(cursor, order, now)
+    latest = _latest(cursor, asked) if ("latest", asked.slot) in known else None
+    if order.only:
+        _refuse_unless_open(cursor, latest, asked.app_id, order.only, now)
     standing = latest if latest and latest.is_open(now) else None
     repeated = None
     if standing:
@@ -89,7 +93,7 @@ def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | Redra
     spending.spend()
     delivery = _queue(cursor, challenge, order.parcel, repeated, now) if order.parcel else None
     issued = _issued(challenge, delivery, opened=standing is None)
-    _remember(cursor, order.once, issued, now)
+    _remember(cursor, order.once, issued, at)
     return issued
 
 
@@ -116,7 +120,7 @@ def attempt(cursor: sqlite3.Cursor, attempt: Attempt, now: datetime) -> Judged:
         challenge = _count(cursor, challenge, now)
         failures.add(now)
     judged = Judged(verdict=verdict, attempts_left=challenge.attempts_left)
-    _remember(cursor, attempt.once, judged, now)
+    _remember(cursor, attempt.once, judged, at)
     return msgspec.structs.replace(judged, challenge=challenge)
 
 
@@ -174,18 +178,20 @@ def apply(cursor: sqlite3.Cursor, writes: Sequence[Write], now: datetime) -> Non
             raise RecordConflict(write.kind, write.key)
 
 
-def _latest(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Challenge | None:
-    """The last challenge of the slot. Raises ChallengeClosed when the order is for one only, and
-    that one is not open."""
-    asked = order.challenge
+def _latest(cursor: sqlite3.Cursor, asked: Challenge) -> Challenge | None:
+    """The last challenge of a slot."""
     row = cursor.execute(SQL["latest_challenge"], (asked.slot, asked.app_id)).fetchone()
-    latest = from_row(row) if row else None
-    if order.only:
-        if latest is None or latest.id != order.only:
-            raise ChallengeClosed(_ended(find(cursor, asked.app_id, order.only), now))
-        if not latest.is_open(now):
-            raise ChallengeClosed(latest.state_at(now))
-    return latest
+    return from_row(row) if row else None
+
+
+def _refuse_unless_open(
+    cursor: sqlite3.Cursor, latest: Challenge | None, app_id: str, only: str, now: datetime
+) -> None:
+    """Raises ChallengeClosed when the one that may be extended is over."""
+    if latest is None or latest.id != only:
+        raise ChallengeClosed(_ended(find(cursor, app_id, only), now))
+    if not latest.is_open(now):
+        raise ChallengeClosed(latest.state_at(now))
 
 
 def _ended(challenge: Challenge, now: datetime) -> State:
@@ -310,19 +316,19 @@ def _queue(
     repeated: Draw | None,
     now: datetime,
 ) -> int | None:
-    at, expires_at = micros(now), challenge.draws[-1].expires_at
+    at, until = micros(now), micros(challenge.draws[-1].expires_at)
     code = repeated.sealed if repeated and repeated.sealed else parcel.code
     cursor.execute(
         SQL["queue_delivery"],
         (
             serial(challenge.id),
             parcel.channel,
-            max(1, (expires_at - now) // _MINUTE),
+            max(1, (until - at) // _MINUTE),
             challenge.recipient,
             code,
             int(parcel.cancel_if_refused),
             at,
-            micros(expires_at),
+            until,
             at,
         ),
     )
@@ -353,11 +359,7 @@ def _recall(known: Known, once: Once | None, kind: type[T]) -> T | None:
     return msgspec.msgpack.decode(found[1], type=kind)
 
 
-def _remember(
-    cursor: sqlite3.Cursor, once: Once | None, answer: Issued | Judged, now: datetime
-) -> None:
-    if once is None:
-        return
-    cursor.execute(
-        SQL["remember_once"], (once.key, once.request, encode(answer), micros(now + ONCE_KEPT))
-    )
+def _remember(cursor: sqlite3.Cursor, once: Once | None, answer: Issued | Judged, at: int) -> None:
+    if once:
+        kept = (once.key, once.request, encode(answer), at + _ONCE_KEPT)
+        cursor.execute(SQL["remember_once"], kept)

@@ -11,7 +11,15 @@ from watchword.domain.quota import Demand, Quota
 from watchword.errors import FailureBudgetSpent, QuotaExceeded
 from watchword.stores.sqlite._looking import Known, Question
 from watchword.stores.sqlite._queries import SQL
-from watchword.stores.sqlite._rows import instant, maybe_micros, micros, packed, span, unpacked
+from watchword.stores.sqlite._rows import (
+    instant,
+    maybe_micros,
+    micros,
+    packed,
+    packed_one,
+    span,
+    unpacked,
+)
 
 _PAGE = 32
 
@@ -105,11 +113,11 @@ class _Trail:
         meter, counter = self._demand.meter, self._demand.counter
         idle_at = self._at + span(meter.longest)
         if not self._newest:
-            self._cursor.execute(SQL["first_page"], (counter, packed((self._at,)), idle_at))
+            self._cursor.execute(SQL["first_page"], (counter, packed_one(self._at), idle_at))
             return
         if len(self._newest) == _PAGE:
             self._turn_page()
-        instants = self._instants + packed((self._at,))
+        instants = self._instants + packed_one(self._at)
         self._cursor.execute(SQL["put_newest"], (self._before, instants, idle_at, counter))
 
     def _turn_page(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from sys import byteorder
 from typing import Any
 
 import msgspec
@@ -13,7 +14,6 @@ from watchword.domain.challenge import Challenge, Draw, State
 from watchword.domain.purpose import Purpose
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 _PURPOSES = {purpose.value: purpose for purpose in Purpose}
 _STATES = {state.value: state for state in State}
@@ -27,7 +27,7 @@ def micros(at: datetime) -> int:
 
 
 def span(duration: timedelta) -> int:
-    return duration // _MICROSECOND
+    return (duration.days * 86_400 + duration.seconds) * 1_000_000 + duration.microseconds
 
 
 def instant(at: int) -> datetime:
@@ -44,6 +44,10 @@ def maybe_micros(at: datetime | None) -> int | None:
 
 def packed(instants: Iterable[int]) -> bytes:
     return array("q", instants).tobytes()
+
+
+def packed_one(instant: int) -> bytes:
+    return instant.to_bytes(8, byteorder)
 
 
 def unpacked(blob: bytes) -> Sequence[int]:

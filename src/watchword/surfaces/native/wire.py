@@ -294,13 +294,13 @@ def _limit(text: str) -> int:
 
 def _not_after(instant: datetime) -> datetime:
     """Whole seconds that promise nothing beyond the instant."""
-    return instant.replace(microsecond=0)
+    return instant - timedelta(microseconds=instant.microsecond)
 
 
 def _not_before(instant: datetime) -> datetime:
     """Whole seconds, none of them too early."""
-    whole = instant.replace(microsecond=0)
-    return whole if whole == instant else whole + timedelta(seconds=1)
+    missing = -instant.microsecond % 1_000_000
+    return instant + timedelta(microseconds=missing)
 
 
 _NOBODY = Client()
