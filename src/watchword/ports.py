@@ -125,8 +125,6 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     attempts_left: int
-    challenge: Challenge | None = None
-    """As it now is; None when this is an earlier answer given again."""
     replayed: bool = False
 
 

@@ -60,29 +60,17 @@ class Draw(msgspec.Struct, frozen=True, array_like=True):
         )
 
 
-class Challenge(msgspec.Struct, frozen=True, kw_only=True):
-    """`slot` is the keyed digest of (app, purpose, destination, subject); `destination` that of
-    (app, destination), under which failures are counted; `recipient` the address and the words'
-    settings, sealed."""
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a challenge decides on an answer. `destination` is the keyed digest of (app,
+    destination), under which failures are counted."""
 
-    id: str
-    app_id: str
-    purpose: Purpose
-    channel: str
-    slot: bytes
     destination: bytes
     subject: bytes
-    masked: str
-    recipient: bytes
-    code_length: int
     max_attempts: int
     attempts: int = 0
     state: State = State.PENDING
     draws: tuple[Draw, ...] = ()
-    opened_at: datetime
-    resend_at: datetime
     expires_at: datetime
-    closed_at: datetime | None = None
 
     @property
     def attempts_left(self) -> int:
@@ -108,6 +96,23 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
             for digest in given.digests:
                 right |= compare_digest(draw.digest, digest) and alive
         return right & (given.subject is None or compare_digest(given.subject, self.subject))
+
+
+class Challenge(Question, frozen=True, kw_only=True):
+    """`slot` is the keyed digest of (app, purpose, destination, subject); `recipient` the address
+    and the words' settings, sealed."""
+
+    id: str
+    app_id: str
+    purpose: Purpose
+    channel: str
+    slot: bytes
+    masked: str
+    recipient: bytes
+    code_length: int
+    opened_at: datetime
+    resend_at: datetime
+    closed_at: datetime | None = None
 
     def repeatable(self, resend: Resend, now: datetime) -> Draw | None:
         """The draw that a resend repeats, None where it has to draw anew."""
@@ -137,18 +142,21 @@ def extended(
     return (*live, fresh)[-MOST_DRAWS:]
 
 
-def judge(challenge: Challenge, given: Given, now: datetime) -> Verdict:
+def judge(question: Question, given: Given, now: datetime) -> Verdict:
     """Say what an attempt amounts to. Only MATCH and MISMATCH ever say whether a code was right."""
-    match challenge.state_at(now):
-        case State.APPROVED:
-            return Verdict.ALREADY_USED
-        case State.CANCELLED:
-            return Verdict.CANCELLED
-        case State.EXPIRED:
-            return Verdict.EXPIRED
-        case State.EXHAUSTED:
-            return Verdict.EXHAUSTED
-    return Verdict.MATCH if challenge.knows(given, now) else Verdict.MISMATCH
+    state = question.state_at(now)
+    if state is State.PENDING:
+        return Verdict.MATCH if question.knows(given, now) else Verdict.MISMATCH
+    return _CLOSED[state]
+
+
+_CLOSED = {
+    State.APPROVED: Verdict.ALREADY_USED,
+    State.EXHAUSTED: Verdict.EXHAUSTED,
+    State.EXPIRED: Verdict.EXPIRED,
+    State.CANCELLED: Verdict.CANCELLED,
+}
+"""The verdict on any answer to a challenge that is over."""
 
 
 def new_id(routing: bytes, *, after: str | None = None) -> str:

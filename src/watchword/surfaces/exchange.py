@@ -53,18 +53,19 @@ class Answer(NamedTuple):
 class Exchange:
     """A request as it came, its headers looked through once, and the way to answer it."""
 
-    __slots__ = ("_receive", "_send", "headers", "scope")
+    __slots__ = ("_receive", "_repeats", "_send", "headers", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._repeats = len(self.headers) != len(scope["headers"])
         self._receive = receive
         self._send = send
 
     def header(self, name: bytes) -> bytes | None:
         """The one value of a header, None without it. Raises HeaderInvalid when it came twice."""
         value = self.headers.get(name)
-        if value is not None and len(self.headers) != len(self.scope["headers"]):
+        if self._repeats and value is not None:
             self._refuse_repeated(name)
         return value
 

@@ -12,6 +12,7 @@ import msgspec
 from watchword.domain.challenge import (
     Challenge,
     Draw,
+    Question,
     State,
     Verdict,
     extended,
@@ -43,10 +44,16 @@ from watchword.stores.sqlite._limits import (
     asked_of_failures,
     asked_of_quotas,
 )
-from watchword.stores.sqlite._looking import Known, Question, look
+from watchword.stores.sqlite._looking import Asked, Known, look
 from watchword.stores.sqlite._queries import SQL
-from watchword.stores.sqlite._rows import challenge as from_row
-from watchword.stores.sqlite._rows import encode, maybe_micros, micros, span
+from watchword.stores.sqlite._rows import (
+    challenge_from,
+    encode,
+    maybe_micros,
+    micros,
+    question_from,
+    span,
+)
 
 T = TypeVar("T")
 
@@ -100,46 +107,50 @@ def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | Redra
 def attempt(cursor: sqlite3.Cursor, attempt: Attempt, now: datetime) -> Judged:
     """See ports.ChallengeStore.attempt: count, judge and consume, in that order, in one act."""
     at, network = micros(now), attempt.network
-    challenge = _found(cursor, attempt.app_id, attempt.challenge_id)
-    destination = challenge.destination if challenge else b""
+    named = naming(attempt.challenge_id, attempt.app_id)
+    row = cursor.execute(SQL["question"], named).fetchone()
+    question = question_from(row) if row else None
+    destination = question.destination if question else b""
     known = look(
         cursor, (*_asked_of_once(attempt.once, at), *asked_of_failures(destination, network))
     )
     if earlier := _recall(known, attempt.once, Judged):
         return msgspec.structs.replace(earlier, replayed=True)
-    if challenge is None:
+    if question is None:
         raise ChallengeNotFound
     failures = FailureBudget(cursor, known, destination, network, attempt.budget, now)
     failures.refuse_if_spent(now)
-    verdict = judge(challenge, attempt.given, now)
+    verdict, left = judge(question, attempt.given, now), question.attempts_left
     if verdict is Verdict.MATCH:
         apply(cursor, attempt.effect, now)
-        challenge = _close(cursor, challenge, State.APPROVED, now)
+        _close(cursor, named[0], State.APPROVED, question.attempts, at)
         failures.clear()
     elif verdict is Verdict.MISMATCH:
-        challenge = _count(cursor, challenge, now)
+        left -= 1
+        _count(cursor, named[0], question, at)
         failures.add(now)
-    judged = Judged(verdict=verdict, attempts_left=challenge.attempts_left)
+    judged = Judged(verdict=verdict, attempts_left=left)
     _remember(cursor, attempt.once, judged, at)
-    return msgspec.structs.replace(judged, challenge=challenge)
+    return judged
 
 
 def cancel(cursor: sqlite3.Cursor, app_id: str, challenge_id: str, now: datetime) -> Challenge:
     challenge = find(cursor, app_id, challenge_id)
     if not challenge.is_open(now):
         return challenge
-    return _close(cursor, challenge, State.CANCELLED, now)
+    _close(cursor, serial(challenge.id), State.CANCELLED, challenge.attempts, micros(now))
+    return msgspec.structs.replace(challenge, state=State.CANCELLED, draws=(), closed_at=now)
 
 
 def find(cursor: sqlite3.Cursor, app_id: str, challenge_id: str) -> Challenge:
     """Raises ChallengeNotFound."""
-    challenge = _found(cursor, app_id, challenge_id)
-    if challenge is None:
+    row = cursor.execute(SQL["challenge"], naming(challenge_id, app_id)).fetchone()
+    if row is None:
         raise ChallengeNotFound
-    return challenge
+    return challenge_from(row)
 
 
-def named(challenge_id: str, app_id: str) -> tuple[int, str, str]:
+def naming(challenge_id: str, app_id: str) -> tuple[int, str, str]:
     """What a statement asks for that names one challenge; none has the serial of what is no id."""
     try:
         return serial(challenge_id), challenge_id, app_id
@@ -147,17 +158,18 @@ def named(challenge_id: str, app_id: str) -> tuple[int, str, str]:
         return _NO_SERIAL, "", app_id
 
 
-def _found(cursor: sqlite3.Cursor, app_id: str, challenge_id: str) -> Challenge | None:
-    row = cursor.execute(SQL["challenge"], named(challenge_id, app_id)).fetchone()
-    return from_row(row) if row else None
+def _close(cursor: sqlite3.Cursor, number: int, state: State, attempts: int, at: int) -> None:
+    """Close a challenge, drop its codes, and drop what of it is still queued."""
+    cursor.execute(SQL["close_challenge"], (str(state), attempts, at, number))
+    cursor.execute(SQL["drop_queued"], (at, number))
 
 
-def _close(cursor: sqlite3.Cursor, challenge: Challenge, state: State, now: datetime) -> Challenge:
-    """Close it, drop its codes, and drop what of it is still queued."""
-    at, row = micros(now), serial(challenge.id)
-    cursor.execute(SQL["close_challenge"], (state.value, challenge.attempts, at, row))
-    cursor.execute(SQL["drop_queued"], (at, row))
-    return msgspec.structs.replace(challenge, state=state, draws=(), closed_at=now)
+def _count(cursor: sqlite3.Cursor, number: int, question: Question, at: int) -> None:
+    """Spend an attempt. The last one closes the challenge."""
+    if question.attempts_left == 1:
+        _close(cursor, number, State.EXHAUSTED, question.attempts + 1, at)
+    else:
+        cursor.execute(SQL["count_attempt"], (number,))
 
 
 def apply(cursor: sqlite3.Cursor, writes: Sequence[Write], now: datetime) -> None:
@@ -181,7 +193,7 @@ def apply(cursor: sqlite3.Cursor, writes: Sequence[Write], now: datetime) -> Non
 def _latest(cursor: sqlite3.Cursor, asked: Challenge) -> Challenge | None:
     """The last challenge of a slot."""
     row = cursor.execute(SQL["latest_challenge"], (asked.slot, asked.app_id)).fetchone()
-    return from_row(row) if row else None
+    return challenge_from(row) if row else None
 
 
 def _refuse_unless_open(
@@ -335,16 +347,7 @@ def _queue(
     return cursor.lastrowid
 
 
-def _count(cursor: sqlite3.Cursor, challenge: Challenge, now: datetime) -> Challenge:
-    """Spend an attempt. The last one closes the challenge."""
-    counted = msgspec.structs.replace(challenge, attempts=challenge.attempts + 1)
-    if counted.attempts_left == 0:
-        return _close(cursor, counted, State.EXHAUSTED, now)
-    cursor.execute(SQL["count_attempt"], (serial(challenge.id),))
-    return counted
-
-
-def _asked_of_once(once: Once | None, at: int) -> Iterator[Question]:
+def _asked_of_once(once: Once | None, at: int) -> Iterator[Asked]:
     if once:
         yield "once", (once.key, at)
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from watchword.domain.failures import Budget, Failures
 from watchword.domain.quota import Demand, Quota
 from watchword.errors import FailureBudgetSpent, QuotaExceeded
-from watchword.stores.sqlite._looking import Known, Question
+from watchword.stores.sqlite._looking import Asked, Known
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import (
     instant,
@@ -24,12 +24,12 @@ from watchword.stores.sqlite._rows import (
 _PAGE = 32
 
 
-def asked_of_quotas(demands: Sequence[Demand]) -> Iterator[Question]:
+def asked_of_quotas(demands: Sequence[Demand]) -> Iterator[Asked]:
     for demand in demands:
         yield ("tally" if demand.closes_at else "newest_page"), (demand.counter,)
 
 
-def asked_of_failures(destination: bytes, network: bytes) -> Iterator[Question]:
+def asked_of_failures(destination: bytes, network: bytes) -> Iterator[Asked]:
     yield "failures", (destination, b"")
     if network:
         yield "failures", (destination, network)

@@ -10,14 +10,14 @@ from typing import Any
 
 from watchword.stores.sqlite._queries import SQL
 
-Question = tuple[str, tuple[Any, ...]]
+Asked = tuple[str, tuple[Any, ...]]
 """The name of a statement that answers with (name, key, ...), and its parameters."""
 
 Known = dict[tuple[str, bytes], tuple[Any, ...]]
 """What was found under (name, key)."""
 
 
-def look(cursor: sqlite3.Cursor, questions: Iterable[Question]) -> Known:
+def look(cursor: sqlite3.Cursor, questions: Iterable[Asked]) -> Known:
     """The answers; what is not there is not among them."""
     names, parameters = zip(*questions, strict=True)
     found = cursor.execute(_all(names), tuple(chain.from_iterable(parameters))).fetchall()

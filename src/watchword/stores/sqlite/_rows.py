@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 
-from watchword.domain.challenge import Challenge, Draw, State
+from watchword.domain.challenge import Challenge, Draw, Question, State
 from watchword.domain.purpose import Purpose
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 _PURPOSES = {purpose.value: purpose for purpose in Purpose}
 _STATES = {state.value: state for state in State}
@@ -23,7 +24,7 @@ _draws = msgspec.msgpack.Decoder(tuple[Draw, ...]).decode
 
 
 def micros(at: datetime) -> int:
-    return int(at.timestamp() * 1_000_000 + 0.5)
+    return span(at - _EPOCH)
 
 
 def span(duration: timedelta) -> int:
@@ -31,7 +32,7 @@ def span(duration: timedelta) -> int:
 
 
 def instant(at: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=at)
+    return _EPOCH + at * _MICROSECOND
 
 
 def maybe_instant(at: int | None) -> datetime | None:
@@ -54,7 +55,20 @@ def unpacked(blob: bytes) -> Sequence[int]:
     return array("q", blob)
 
 
-def challenge(row: tuple[Any, ...]) -> Challenge:
+def question_from(row: tuple[Any, ...]) -> Question:
+    """A row of the `question` statement."""
+    return Question(
+        destination=row[0],
+        subject=row[1],
+        max_attempts=row[2],
+        attempts=row[3],
+        state=_STATES[row[4]],
+        draws=_draws(row[5]),
+        expires_at=instant(row[6]),
+    )
+
+
+def challenge_from(row: tuple[Any, ...]) -> Challenge:
     """A row of the `challenge` statements."""
     return Challenge(
         id=row[0],

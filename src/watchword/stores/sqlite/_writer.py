@@ -84,8 +84,9 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, act: Act[T]) -> T:
-        """Do one act. Raises what the act raises, and StoreUnavailable when it was not done."""
+    def run(self, act: Act[T]) -> asyncio.Future[T]:
+        """Have one act done. The future raises what the act raises, and StoreUnavailable when it
+        was not done; too many waiting raise that here."""
         if self._closed or len(self._waiting) >= MOST_WAITING:
             raise StoreUnavailable
         future: asyncio.Future[T] = self._loop.create_future()
@@ -94,7 +95,7 @@ class Writer:
             self._taking_turns = True
             self._idle.clear()
             self._gather()
-        return await future
+        return future
 
     async def close(self) -> None:
         """Finish what is waiting, then stop."""

@@ -28,6 +28,10 @@ SELECT id, app_id, purpose, channel, slot, destination, subject, masked, recipie
        code_length, max_attempts, attempts, state, draws, opened_at, resend_at, expires_at, closed_at
 FROM challenges WHERE serial = ? AND id = ? AND app_id = ?;
 
+-- name: question
+SELECT destination, subject, max_attempts, attempts, state, draws, expires_at
+FROM challenges WHERE serial = ? AND id = ? AND app_id = ?;
+
 -- name: latest
 -- Whether a slot has a challenge at all, and which is its last.
 SELECT 'latest', slot, max(serial), NULL, NULL FROM challenges WHERE slot = ? GROUP BY slot;

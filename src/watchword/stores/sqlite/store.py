@@ -27,8 +27,7 @@ from watchword.ports import (
 from watchword.stores.sqlite import _challenges, _outbox
 from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
 from watchword.stores.sqlite._queries import SQL
-from watchword.stores.sqlite._rows import challenge as from_row
-from watchword.stores.sqlite._rows import instant, maybe_instant, micros
+from watchword.stores.sqlite._rows import challenge_from, instant, maybe_instant, micros
 from watchword.stores.sqlite._sweeping import START, sweep
 from watchword.stores.sqlite._writer import Writer
 
@@ -83,7 +82,7 @@ class SqliteStore:
             row = cursor.execute(SQL["latest_challenge"], (slot, app_id)).fetchone()
             if row is None:
                 raise ChallengeNotFound
-            return from_row(row)
+            return challenge_from(row)
 
         return await self._read(look)
 
@@ -115,7 +114,7 @@ class SqliteStore:
         return maybe_instant(due_at)
 
     async def deliveries(self, app_id: str, challenge_id: str) -> Sequence[Delivery]:
-        asked = _challenges.named(challenge_id, app_id)
+        asked = _challenges.naming(challenge_id, app_id)
         rows = await self._read(lambda cursor: cursor.execute(SQL["deliveries"], asked).fetchall())
         if not rows:
             raise ChallengeNotFound

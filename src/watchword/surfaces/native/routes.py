@@ -209,22 +209,19 @@ class Native:
         route = methods.get(scope["method"])
         status = 500
         try:
-            if route is None:
-                answer = not_allowed(tuple(methods)) if methods else problem(NOT_FOUND)
-            else:
-                answer = await self._settled(exchange, route, challenge_id)
+            try:
+                if route is None:
+                    answer = not_allowed(tuple(methods)) if methods else problem(NOT_FOUND)
+                else:
+                    answer = await self._answer(exchange, route, challenge_id)
+            except WatchwordError as error:
+                answer = replies.refused(error)
             status = answer.status
             await exchange.answer(answer)
         except Disconnected:
             status = _LEFT
         finally:
             TALLY.request(route.name if route else "none", status, perf_counter() - started)
-
-    async def _settled(self, exchange: Exchange, route: Route, challenge_id: str) -> Answer:
-        try:
-            return await self._answer(exchange, route, challenge_id)
-        except WatchwordError as error:
-            return replies.refused(error)
 
     async def _answer(self, exchange: Exchange, route: Route, challenge_id: str) -> Answer:
         service = self._service
