@@ -61,7 +61,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     once: Once | None = None
 
 
-class Issued(msgspec.Struct, frozen=True, kw_only=True):
+class Issued(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What `issue` did. `opened` is False for a resend; `delivery` None where none was queued."""
 
     challenge_id: str
@@ -122,7 +122,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     once: Once | None = None
 
 
-class Judged(msgspec.Struct, frozen=True, kw_only=True):
+class Judged(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     verdict: Verdict
     attempts_left: int
     replayed: bool = False

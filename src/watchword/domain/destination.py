@@ -33,7 +33,7 @@ class Kind(StrEnum):
     MAILBOX = "mailbox"
 
 
-class Destination(msgspec.Struct, frozen=True, kw_only=True):
+class Destination(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """`address` is where to deliver, in the spelling given; `identity` says who it is;
     `limit_key` under whom its limits are counted. `country` is an ISO 3166 code, "" if unknown.
     """

@@ -39,7 +39,7 @@ async def check(asked: Check, house: House, *, now: datetime) -> Judged:
         challenge_id=asked.challenge_id,
         given=Given(digests, asked.subject),
         budget=house.budget,
-        network=house.network(asked.client),
+        network=house.network(asked.app_id, asked.client),
         effect=asked.effect,
         once=asked.once,
     )

@@ -7,7 +7,6 @@ from types import MappingProxyType
 
 import msgspec
 
-from watchword.domain.app import App
 from watchword.domain.destination import Destination, Kind
 from watchword.domain.failures import Budget
 from watchword.domain.keys import KeyRing
@@ -40,21 +39,23 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     channels: Mapping[str, Kind] = MappingProxyType({})
     queued: Callable[[str], None] = lambda channel: None
 
+    def counter(self, app_id: str, scope: Scope, value: str, calendar: str = "") -> bytes:
+        """The keyed digest of what is counted: trailing quotas and failures share one, those of a
+        calendar window have another."""
+        owner = "" if scope is Scope.EVERYTHING else app_id
+        return self.keys.index("quota", scope, owner, value, calendar)
+
     def guesses(self, app_id: str, destination: Destination) -> bytes:
         """Under what the failures of a destination are counted."""
-        return self.keys.index("destination", app_id, destination.limit_key)
+        return self.counter(app_id, Scope.DESTINATION, destination.limit_key)
+
+    def network(self, app_id: str, client: Client) -> bytes:
+        """Under what failures from the client's network are counted; empty when it is unknown or
+        not to be counted."""
+        if not self.by_network or not client.network:
+            return b""
+        return self.counter(app_id, Scope.NETWORK, client.network)
 
     def person(self, app_id: str, destination: Destination) -> bytes:
         """Whom a test number names: unlike limits, it does not take one +tag for another."""
         return self.keys.index("person", app_id, destination.identity)
-
-    def network(self, client: Client) -> bytes:
-        """The keyed digest of the client's network; empty when unknown or not to be counted."""
-        if not self.by_network or not client.network:
-            return b""
-        return self.keys.index("network", client.network)
-
-    def counter(self, meter: Meter, value: str, app: App) -> bytes:
-        """The keyed digest of what a meter counts."""
-        owner = "" if meter.scope is Scope.EVERYTHING else app.id
-        return self.keys.index("quota", meter.scope, owner, value, meter.calendar)

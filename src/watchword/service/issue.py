@@ -40,7 +40,7 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     cancel_if_refused: bool = False
 
 
-class Recipient(msgspec.Struct, frozen=True, kw_only=True):
+class Recipient(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Where a message goes and how it speaks, as it rests sealed in challenge and delivery."""
 
     to: Destination
@@ -89,7 +89,8 @@ class _Draft:
         self._destination = house.guesses(send.app.id, send.destination)
         self._slot = slot(send.app, send.purpose, send.destination, send.subject, house, now)
         self._test = _test_number(send.app, send.destination, house, now)
-        self._demands = () if self._test else _demands(send, house, now)
+        self._network = house.network(send.app.id, send.client)
+        self._demands = () if self._test else self._demanded()
         self._recipient = self._sealed_recipient()
 
     def redrawn(self, needed: RedrawNeeded) -> Order:
@@ -125,10 +126,23 @@ class _Draft:
             only=send.only,
             demands=self._demands,
             budget=self._house.budget,
-            network=self._house.network(send.client),
+            network=self._network,
             parcel=None if self._test else self._parcel(sealed),
             once=send.once,
         )
+
+    def _demanded(self) -> tuple[Demand, ...]:
+        """One unit of every meter whose scope has a value here."""
+        send, house = self._send, self._house
+        counters = {(Scope.DESTINATION, ""): self._destination, (Scope.NETWORK, ""): self._network}
+        demands = []
+        for meter in house.meters:
+            if value := _VALUES[meter.scope](send, house):
+                counter = counters.get((meter.scope, meter.calendar)) or house.counter(
+                    send.app.id, meter.scope, value, meter.calendar
+                )
+                demands.append(demand(meter, counter, self._now))
+        return tuple(demands)
 
     def _draw(self, challenge_id: str) -> tuple[Draw, bytes]:
         """A draw, and its code sealed for the outbox; a test number has its code already."""
@@ -177,15 +191,6 @@ def slot(
     that its known code and a real one never stand in one challenge."""
     kind = "test" if _test_number(app, destination, house, now) else "slot"
     return house.keys.index(kind, app.id, purpose, destination.identity, subject)
-
-
-def _demands(send: Send, house: House, now: datetime) -> tuple[Demand, ...]:
-    """One unit of every meter whose scope has a value here."""
-    return tuple(
-        demand(meter, house.counter(meter, value, send.app), now)
-        for meter in house.meters
-        if (value := _VALUES[meter.scope](send, house))
-    )
 
 
 _VALUES: dict[Scope, Callable[[Send, House], str]] = {

@@ -41,7 +41,6 @@ from watchword.ports import (
 from watchword.stores.sqlite._limits import (
     FailureBudget,
     Spending,
-    asked_of_failures,
     asked_of_quotas,
 )
 from watchword.stores.sqlite._looking import Asked, Known, look
@@ -69,7 +68,7 @@ def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | Redra
         cursor,
         (
             *_asked_of_once(order.once, at),
-            *asked_of_failures(asked.destination, order.network),
+            ("failures", (asked.destination, b"")),
             *asked_of_quotas(order.demands),
             ("latest", (asked.slot,)),
         ),
@@ -111,9 +110,7 @@ def attempt(cursor: sqlite3.Cursor, attempt: Attempt, now: datetime) -> Judged:
     row = cursor.execute(SQL["question"], named).fetchone()
     question = question_from(row) if row else None
     destination = question.destination if question else b""
-    known = look(
-        cursor, (*_asked_of_once(attempt.once, at), *asked_of_failures(destination, network))
-    )
+    known = look(cursor, (*_asked_of_once(attempt.once, at), ("failures", (destination, b""))))
     if earlier := _recall(known, attempt.once, Judged):
         return msgspec.structs.replace(earlier, replayed=True)
     if question is None:

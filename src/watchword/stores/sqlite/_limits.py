@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from watchword.domain.failures import Budget, Failures
 from watchword.domain.quota import Demand, Quota
 from watchword.errors import FailureBudgetSpent, QuotaExceeded
-from watchword.stores.sqlite._looking import Asked, Known
+from watchword.stores.sqlite._looking import Asked, Known, look
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import (
     instant,
@@ -29,22 +30,24 @@ def asked_of_quotas(demands: Sequence[Demand]) -> Iterator[Asked]:
         yield ("tally" if demand.closes_at else "newest_page"), (demand.counter,)
 
 
-def asked_of_failures(destination: bytes, network: bytes) -> Iterator[Asked]:
-    yield "failures", (destination, b"")
-    if network:
-        yield "failures", (destination, network)
-
-
 class Spending:
     """One unit of every quota that an act demands: looked at first, then spent together."""
 
     def __init__(
         self, cursor: sqlite3.Cursor, known: Known, demands: Sequence[Demand], at: int
     ) -> None:
-        self._counts = [
-            (_Tally if demand.closes_at else _Trail)(cursor, known, demand, at)
-            for demand in demands
-        ]
+        self._cursor = cursor
+        self._first: list[tuple[bytes, bytes, int]] = []
+        self._counts: list[_Trail | _Tally] = []
+        for demand in demands:
+            if demand.closes_at:
+                tally = known.get(("tally", demand.counter))
+                self._counts.append(_Tally(cursor, tally, demand, at))
+            elif page := known.get(("newest_page", demand.counter)):
+                self._counts.append(_Trail(cursor, page, demand, at))
+            else:  # never spent, so there is room
+                idle_at = at + span(demand.meter.longest)
+                self._first.append((demand.counter, packed_one(at), idle_at))
 
     def refuse_if_spent(self) -> None:
         """Raises QuotaExceeded for the longest wait."""
@@ -53,6 +56,7 @@ class Spending:
             raise _exceeded(*max(waits, key=lambda wait: wait[0]))
 
     def spend(self) -> None:
+        self._cursor.executemany(SQL["first_page"], self._first)
         for count in self._counts:
             count.spend()
 
@@ -75,21 +79,17 @@ class _Trail:
 
     __slots__ = ("_asked_at", "_at", "_before", "_cursor", "_demand", "_instants", "_newest")
 
-    def __init__(self, cursor: sqlite3.Cursor, known: Known, demand: Demand, at: int) -> None:
-        self._cursor, self._demand = cursor, demand
-        self._at = self._asked_at = at
-        self._before: int = 0
-        self._instants: bytes = b""
-        self._newest: Sequence[int] = ()
-        if found := known.get(("newest_page", demand.counter)):
-            self._before, self._instants, _ = found
-            self._newest = unpacked(self._instants)
-            self._at = max(at, self._newest[-1])
+    def __init__(
+        self, cursor: sqlite3.Cursor, page: tuple[Any, ...], demand: Demand, at: int
+    ) -> None:
+        self._cursor, self._demand, self._asked_at = cursor, demand, at
+        self._before: int = page[0]
+        self._instants: bytes = page[1]
+        self._newest = unpacked(self._instants)
+        self._at = max(at, self._newest[-1])
 
     def waits(self) -> list[tuple[int, Quota, Demand]]:
         found: list[tuple[int, Quota, Demand]] = []
-        if not self._newest:
-            return found
         for quota in self._demand.meter.quotas:
             taken_at = self._nth_last(quota.amount)
             if taken_at is None:
@@ -112,9 +112,6 @@ class _Trail:
     def spend(self) -> None:
         meter, counter = self._demand.meter, self._demand.counter
         idle_at = self._at + span(meter.longest)
-        if not self._newest:
-            self._cursor.execute(SQL["first_page"], (counter, packed_one(self._at), idle_at))
-            return
         if len(self._newest) == _PAGE:
             self._turn_page()
         instants = self._instants + packed_one(self._at)
@@ -136,14 +133,15 @@ class _Tally:
 
     __slots__ = ("_amount", "_at", "_closes", "_cursor", "_demand", "_opens")
 
-    def __init__(self, cursor: sqlite3.Cursor, known: Known, demand: Demand, at: int) -> None:
+    def __init__(
+        self, cursor: sqlite3.Cursor, tally: tuple[int, ...] | None, demand: Demand, at: int
+    ) -> None:
         self._cursor, self._demand, self._at = cursor, demand, at
         self._opens = maybe_micros(demand.opens_at) or 0
         self._closes = maybe_micros(demand.closes_at) or 0
         self._amount = 0
-        found = known.get(("tally", demand.counter))
-        if found and found[0] >= self._opens:
-            self._opens, self._closes, self._amount = found
+        if tally and tally[0] >= self._opens:
+            self._opens, self._closes, self._amount = tally
 
     def waits(self) -> list[tuple[int, Quota, Demand]]:
         wait = self._closes - self._at
@@ -173,6 +171,9 @@ class FailureBudget:
         if network:
             self._amounts[network] = budget.per_network
         self._found: dict[bytes, Failures] = {}
+        # Every failure counts for the destination, so where it has none no network has any.
+        if network and ("failures", b"") in known:
+            known |= look(cursor, [("failures", (destination, network))])
         for one in self._amounts:
             if found := known.get(("failures", one)):
                 kept = Failures(tuple(map(instant, unpacked(found[0]))), found[1])
