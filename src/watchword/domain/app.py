@@ -76,7 +76,7 @@ class App(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     test_numbers: tuple[TestNumber, ...] = ()
 
     def policy(self, purpose: Purpose, base: Policy) -> Policy:
-        for key in ("*", purpose.value):
+        for key in ("*", purpose):
             if key in self.terms:
                 base = self.terms[key].applied_to(base)
         return base

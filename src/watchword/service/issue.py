@@ -102,6 +102,11 @@ class _Draft:
         send, policy, now = self._send, self._policy, self._now
         challenge_id = standing or new_id(self._destination, after=after)
         draw, sealed = self._draw(challenge_id)
+        parcel = None
+        if not self._test:
+            parcel = Parcel(
+                channel=send.channel, code=sealed, cancel_if_refused=send.cancel_if_refused
+            )
         return Order(
             challenge=Challenge(
                 id=challenge_id,
@@ -127,7 +132,7 @@ class _Draft:
             demands=self._demands,
             budget=self._house.budget,
             network=self._network,
-            parcel=None if self._test else self._parcel(sealed),
+            parcel=parcel,
             once=send.once,
         )
 
@@ -154,10 +159,6 @@ class _Draft:
         sealed = keys.seal(drawn.encode(), challenge_id.encode())
         kept = sealed if self._policy.resend is Resend.SAME else None
         return Draw(keys.digest(challenge_id, drawn), now, expires_at, kept), sealed
-
-    def _parcel(self, sealed: bytes) -> Parcel:
-        send = self._send
-        return Parcel(channel=send.channel, code=sealed, cancel_if_refused=send.cancel_if_refused)
 
     def _sealed_recipient(self) -> bytes:
         send = self._send

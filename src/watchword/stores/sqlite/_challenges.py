@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -41,7 +41,6 @@ from watchword.ports import (
 from watchword.stores.sqlite._limits import (
     FailureBudget,
     Spending,
-    asked_of_quotas,
 )
 from watchword.stores.sqlite._looking import Asked, Known, look
 from watchword.stores.sqlite._queries import SQL
@@ -63,21 +62,17 @@ _NO_SERIAL = -1
 
 def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | RedrawNeeded:
     """See ports.ChallengeStore.issue. Refusals first."""
-    at, asked = micros(now), order.challenge
-    known = look(
-        cursor,
-        (
-            *_asked_of_once(order.once, at),
-            ("failures", (asked.destination, b"")),
-            *asked_of_quotas(order.demands),
-            ("latest", (asked.slot,)),
-        ),
-    )
-    if earlier := _recall(known, order.once, Issued):
+    at, asked, once = micros(now), order.challenge, order.once
+    questions = [("latest", (asked.slot,)), ("failures", (asked.destination, b""))]
+    for demand in order.demands:
+        questions.append(("tally" if demand.closes_at else "newest_page", (demand.counter,)))
+    known = _ask(cursor, questions, once, at)
+    if once and (earlier := _recall(known, once, Issued)):
         return msgspec.structs.replace(earlier, replayed=True)
-    FailureBudget(
-        cursor, known, asked.destination, order.network, order.budget, now
-    ).refuse_if_spent(now)
+    if ("failures", b"") in known:
+        FailureBudget(
+            cursor, known, asked.destination, order.network, order.budget, now
+        ).refuse_if_spent(now)
     latest = _latest(cursor, asked) if ("latest", asked.slot) in known else None
     if order.only:
         _refuse_unless_open(cursor, latest, asked.app_id, order.only, now)
@@ -97,21 +92,21 @@ def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | Redra
     else:
         return RedrawNeeded(None, asked.code_length, after=asked.id)
     spending.spend()
-    delivery = _queue(cursor, challenge, order.parcel, repeated, now) if order.parcel else None
+    delivery = _queue(cursor, challenge, order.parcel, repeated, at) if order.parcel else None
     issued = _issued(challenge, delivery, opened=standing is None)
-    _remember(cursor, order.once, issued, at)
+    _remember(cursor, once, issued, at)
     return issued
 
 
 def attempt(cursor: sqlite3.Cursor, attempt: Attempt, now: datetime) -> Judged:
     """See ports.ChallengeStore.attempt: count, judge and consume, in that order, in one act."""
-    at, network = micros(now), attempt.network
+    at, once, network = micros(now), attempt.once, attempt.network
     named = naming(attempt.challenge_id, attempt.app_id)
     row = cursor.execute(SQL["question"], named).fetchone()
     question = question_from(row) if row else None
     destination = question.destination if question else b""
-    known = look(cursor, (*_asked_of_once(attempt.once, at), ("failures", (destination, b""))))
-    if earlier := _recall(known, attempt.once, Judged):
+    known = _ask(cursor, [("failures", (destination, b""))], once, at)
+    if once and (earlier := _recall(known, once, Judged)):
         return msgspec.structs.replace(earlier, replayed=True)
     if question is None:
         raise ChallengeNotFound
@@ -127,7 +122,7 @@ def attempt(cursor: sqlite3.Cursor, attempt: Attempt, now: datetime) -> Judged:
         _count(cursor, named[0], question, at)
         failures.add(now)
     judged = Judged(verdict=verdict, attempts_left=left)
-    _remember(cursor, attempt.once, judged, at)
+    _remember(cursor, once, judged, at)
     return judged
 
 
@@ -323,9 +318,9 @@ def _queue(
     challenge: Challenge,
     parcel: Parcel,
     repeated: Draw | None,
-    now: datetime,
+    at: int,
 ) -> int | None:
-    at, until = micros(now), micros(challenge.draws[-1].expires_at)
+    until = micros(challenge.draws[-1].expires_at)
     code = repeated.sealed if repeated and repeated.sealed else parcel.code
     cursor.execute(
         SQL["queue_delivery"],
@@ -344,15 +339,16 @@ def _queue(
     return cursor.lastrowid
 
 
-def _asked_of_once(once: Once | None, at: int) -> Iterator[Asked]:
+def _ask(cursor: sqlite3.Cursor, questions: list[Asked], once: Once | None, at: int) -> Known:
     if once:
-        yield "once", (once.key, at)
+        questions.append(("once", (once.key, at)))
+    return look(cursor, questions)
 
 
-def _recall(known: Known, once: Once | None, kind: type[T]) -> T | None:
+def _recall(known: Known, once: Once, kind: type[T]) -> T | None:
     """The answer already given under this key. Raises IdempotencyKeyReused."""
-    found = known.get(("once", once.key)) if once else None
-    if once is None or found is None:
+    found = known.get(("once", once.key))
+    if found is None:
         return None
     if found[0] != once.request:
         raise IdempotencyKeyReused

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from watchword.domain.failures import Budget, Failures
 from watchword.domain.quota import Demand, Quota
 from watchword.errors import FailureBudgetSpent, QuotaExceeded
-from watchword.stores.sqlite._looking import Asked, Known, look
+from watchword.stores.sqlite._looking import Known, look
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import (
     instant,
@@ -25,11 +25,6 @@ from watchword.stores.sqlite._rows import (
 _PAGE = 32
 
 
-def asked_of_quotas(demands: Sequence[Demand]) -> Iterator[Asked]:
-    for demand in demands:
-        yield ("tally" if demand.closes_at else "newest_page"), (demand.counter,)
-
-
 class Spending:
     """One unit of every quota that an act demands: looked at first, then spent together."""
 
@@ -38,6 +33,7 @@ class Spending:
     ) -> None:
         self._cursor = cursor
         self._first: list[tuple[bytes, bytes, int]] = []
+        now = packed_one(at)
         self._counts: list[_Trail | _Tally] = []
         for demand in demands:
             if demand.closes_at:
@@ -47,10 +43,12 @@ class Spending:
                 self._counts.append(_Trail(cursor, page, demand, at))
             else:  # never spent, so there is room
                 idle_at = at + span(demand.meter.longest)
-                self._first.append((demand.counter, packed_one(at), idle_at))
+                self._first.append((demand.counter, now, idle_at))
 
     def refuse_if_spent(self) -> None:
         """Raises QuotaExceeded for the longest wait."""
+        if not self._counts:
+            return
         waits = [wait for count in self._counts for wait in count.waits()]
         if waits:
             raise _exceeded(*max(waits, key=lambda wait: wait[0]))

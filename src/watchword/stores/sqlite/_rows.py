@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from sys import byteorder
 from typing import Any
 
@@ -24,9 +25,11 @@ _draws = msgspec.msgpack.Decoder(tuple[Draw, ...]).decode
 
 
 def micros(at: datetime) -> int:
-    return span(at - _EPOCH)
+    since = at - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
+@lru_cache(256)
 def span(duration: timedelta) -> int:
     return (duration.days * 86_400 + duration.seconds) * 1_000_000 + duration.microseconds
 
