@@ -91,7 +91,7 @@ class Acts:
 
     async def check(self, challenge_id: str, code: str, app=SHOP, network="", **given) -> Judged:
         client = Client(network=network)
-        asked = Check(app_id=app.id, challenge_id=challenge_id, code=code, client=client, **given)
+        asked = Check(app=app, challenge_id=challenge_id, code=code, client=client, **given)
         return await check(asked, self.house, now=self.now)
 
     async def verdict(self, challenge_id: str, code: str, **given) -> Verdict:

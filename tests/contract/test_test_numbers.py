@@ -34,7 +34,7 @@ async def test_its_fixed_code_is_right_and_nothing_is_sent(acts, shop):
     assert issued.delivery is None
     assert await acts.store.next_due("sms") is None
     assert await acts.store.deliveries(SHOP.id, issued.challenge_id) == []
-    assert await acts.verdict(issued.challenge_id, CODE) is Verdict.MATCH
+    assert await acts.verdict(issued.challenge_id, CODE, app=shop) is Verdict.MATCH
 
 
 async def test_it_neither_meets_nor_spends_a_limit(acts, shop):
@@ -47,8 +47,8 @@ async def test_it_neither_meets_nor_spends_a_limit(acts, shop):
 
 async def test_its_code_is_accepted_once(acts, shop):
     issued = await acts.send(shop)
-    await acts.check(issued.challenge_id, CODE)
-    assert await acts.verdict(issued.challenge_id, CODE) is Verdict.ALREADY_USED
+    await acts.check(issued.challenge_id, CODE, shop)
+    assert await acts.verdict(issued.challenge_id, CODE, app=shop) is Verdict.ALREADY_USED
 
 
 async def test_its_attempts_and_failures_are_counted(acts, shop):
@@ -65,13 +65,13 @@ async def test_its_code_expires_and_its_resend_waits(store, shop):
     with pytest.raises(ResendTooSoon):
         await acts.send(shop)
     acts.now = issued.expires_at
-    assert await acts.verdict(issued.challenge_id, CODE) is Verdict.EXPIRED
+    assert await acts.verdict(issued.challenge_id, CODE, app=shop) is Verdict.EXPIRED
 
 
 async def test_its_code_is_right_nowhere_else(acts, shop):
     """Not for another number, nor for another app's challenge for the same one."""
     other = await acts.send(shop, BOB)
-    assert await acts.verdict(other.challenge_id, CODE) is Verdict.MISMATCH
+    assert await acts.verdict(other.challenge_id, CODE, app=shop) is Verdict.MISMATCH
     bank = await acts.send(BANK, ANN)
     assert await acts.verdict(bank.challenge_id, CODE, app=BANK) is Verdict.MISMATCH
 
@@ -85,6 +85,7 @@ async def test_it_is_an_ordinary_number_again_after_its_end(acts, shop):
 
 async def test_its_code_is_not_right_for_a_real_challenge_once_it_is_removed(acts, shop):
     known = await acts.send(shop)
+    assert await acts.verdict(known.challenge_id, CODE) is Verdict.MISMATCH
     real = await acts.send(SHOP)
     assert real.opened
     assert real.challenge_id != known.challenge_id
@@ -98,5 +99,5 @@ async def test_a_number_becomes_one_while_a_real_challenge_is_open(acts, shop):
     real = await acts.send(SHOP)
     issued = await acts.send(shop)
     assert issued.delivery is None
-    assert await acts.verdict(real.challenge_id, CODE) is Verdict.MISMATCH
-    assert await acts.verdict(issued.challenge_id, CODE) is Verdict.MATCH
+    assert await acts.verdict(real.challenge_id, CODE, app=shop) is Verdict.MISMATCH
+    assert await acts.verdict(issued.challenge_id, CODE, app=shop) is Verdict.MATCH

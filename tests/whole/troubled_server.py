@@ -66,10 +66,10 @@ async def nobody_waits_for(said):
     raise RuntimeError(said)
 
 
-def digested(self, app_id, challenge_id, code):
+def digested(self, challenge_id, code, *, tests_of=""):
     if code.endswith("!"):
         raise RuntimeError(f"{challenge_id} was given {code}")
-    return _digests(self, app_id, challenge_id, code)
+    return _digests(self, challenge_id, code, tests_of=tests_of)
 
 
 if __name__ == "__main__":

@@ -53,17 +53,14 @@ class KeyRing:
         """The digest under which a new code is kept; the challenge id is its salt."""
         return _mac(self._code[0], ("code", challenge_id, _text(code)), 32)
 
-    def digests(self, app_id: str, challenge_id: str, code: str) -> tuple[bytes, ...]:
-        """What a given code may match: a draw of this challenge, or a test number of this app."""
+    def digests(self, challenge_id: str, code: str, *, tests_of: str = "") -> tuple[bytes, ...]:
+        """What a given code may match: a draw of this challenge, or a test number of the app that
+        `tests_of` names."""
         text = _text(code)
-        return tuple(
-            digest
-            for key in self._code
-            for digest in (
-                _mac(key, ("code", challenge_id, text), 32),
-                _mac(key, ("test", app_id, text), 32),
-            )
-        )
+        kinds = [("code", challenge_id, text)]
+        if tests_of:
+            kinds.append(("test", tests_of, text))
+        return tuple([_mac(key, kind, 32) for key in self._code for kind in kinds])
 
     def test_digest(self, app_id: str, code: str) -> bytes:
         """The digest of a test number's fixed code."""

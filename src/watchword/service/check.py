@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from watchword.domain import code
+from watchword.domain.app import App
 from watchword.domain.challenge import Given
 from watchword.ports import Attempt, Judged, Once, Write
 from watchword.service.house import Client, House
@@ -17,7 +18,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """What a person typed. `subject` None where the caller found the challenge by its key;
     `effect` is written in the same act that consumes the code."""
 
-    app_id: str
+    app: App
     challenge_id: str
     code: str
     subject: bytes | None = None
@@ -33,13 +34,14 @@ async def check(asked: Check, house: House, *, now: datetime) -> Judged:
     StoreUnavailable.
     """
     typed = code.normalise(asked.code)
-    digests = house.keys.digests(asked.app_id, asked.challenge_id, typed)
+    tests_of = asked.app.id if asked.app.test_numbers else ""
+    digests = house.keys.digests(asked.challenge_id, typed, tests_of=tests_of)
     attempt = Attempt(
-        app_id=asked.app_id,
+        app_id=asked.app.id,
         challenge_id=asked.challenge_id,
         given=Given(digests, asked.subject),
         budget=house.budget,
-        network=house.network(asked.app_id, asked.client),
+        network=house.network(asked.app.id, asked.client),
         effect=asked.effect,
         once=asked.once,
     )

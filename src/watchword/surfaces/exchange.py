@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from watchword.errors import RequestInvalid
 
@@ -42,7 +44,7 @@ class Disconnected(Exception):
     """The caller went away before the request was whole: nothing was done, nobody listens."""
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """What goes back. `headers` holds neither the content length nor what the server adds."""
 
     status: int

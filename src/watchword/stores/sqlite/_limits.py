@@ -23,6 +23,7 @@ from watchword.stores.sqlite._rows import (
 )
 
 _PAGE = 32
+_NONE = Failures()
 
 
 class Spending:
@@ -179,6 +180,8 @@ class FailureBudget:
 
     def refuse_if_spent(self, now: datetime) -> None:
         """Raises FailureBudgetSpent for the longest wait."""
+        if not self._found:
+            return
         waits = {
             network: wait
             for network, failures in self._found.items()
@@ -194,18 +197,13 @@ class FailureBudget:
             )
 
     def add(self, now: datetime) -> None:
+        rows = []
         for network, amount in self._amounts.items():
-            failures = self._found.get(network, Failures()).and_one(amount, now)
-            self._cursor.execute(
-                SQL["put_failures"],
-                (
-                    self._destination,
-                    network,
-                    packed(map(micros, failures.instants)),
-                    failures.streak,
-                    micros(failures.instants[-1] + self._budget.kept),
-                ),
-            )
+            failures = self._found.get(network, _NONE).and_one(amount, now)
+            instants = [micros(instant) for instant in failures.instants]
+            idle_at = instants[-1] + span(self._budget.kept)
+            rows.append((self._destination, network, packed(instants), failures.streak, idle_at))
+        self._cursor.executemany(SQL["put_failures"], rows)
 
     def clear(self) -> None:
         """A right answer forgets every failure of this destination, from wherever it came."""

@@ -21,6 +21,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+import msgspec
+
 from watchword.errors import StoreUnavailable
 from watchword.stores.sqlite._checkpointer import Checkpointer
 from watchword.stores.sqlite._connection import NAP_S, PATIENCE_S, connect, is_busy, touch
@@ -35,15 +37,13 @@ LULL_S = 0.0003
 CACHE_KIB = 48 * 1024
 
 
-class _Waiting:
+class _Waiting(msgspec.Struct):
     """An act, the future that its caller awaits, and what became of it."""
 
-    __slots__ = ("act", "error", "future", "result")
-
-    def __init__(self, act: Act[Any], future: asyncio.Future[Any]) -> None:
-        self.act, self.future = act, future
-        self.result: Any = None
-        self.error: BaseException | None = None
+    act: Act[Any]
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
 
     def run(self, cursor: sqlite3.Cursor) -> None:
         """Do the act, anew if it was done before. Raises only what ends the whole transaction:

@@ -112,7 +112,7 @@ async def check_code(call: Call) -> Answer:
     asked: wire.Answered = call.asked
     judged = await check(
         Check(
-            app_id=call.app_id,
+            app=call.credential.app,
             challenge_id=call.challenge_id,
             code=asked.code,
             subject=wire.subject(asked.binding),
