@@ -32,8 +32,10 @@ Act = Callable[[sqlite3.Cursor], T]
 
 MOST_IN_ONE_COMMIT = 128
 MOST_WAITING = 10_000
+ENOUGH = 16
 GATHER_S = 0.008
-LULL_S = 0.0003
+QUIET_S = 0.0003
+QUIET_ROUNDS = 3
 CACHE_KIB = 48 * 1024
 
 
@@ -65,6 +67,16 @@ class _Waiting(msgspec.Struct):
             self.future.set_exception(self.error)
 
 
+class _Door(msgspec.Struct):
+    """Who has come so far, how many rounds of the event loop ago and when the last of them did, and
+    when to wait no longer."""
+
+    deadline: float
+    seen: int = 0
+    rounds: int = 0
+    since: float = 0.0
+
+
 class Writer:
     """Owns the writing connection. Lives on the event loop that it was made on."""
 
@@ -76,6 +88,7 @@ class Writer:
         self._taking_turns = False
         self._carefully = False
         self._expected = 1
+        self._door: _Door | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
@@ -95,6 +108,8 @@ class Writer:
             self._taking_turns = True
             self._idle.clear()
             self._gather()
+        if self._door and len(self._waiting) >= self._expected:
+            self._turn(None)
         return future
 
     async def close(self) -> None:
@@ -108,22 +123,27 @@ class Writer:
     def _gather(self) -> None:
         """Let those in who are at the door: a COMMIT costs the same for many as for one.
 
-        Those who were about at the last COMMIT are likely to come again. Three quarters of them
-        are awaited, so that the others are read while the next COMMIT runs: for 8 ms at the most,
-        and no longer once nobody came for 0.3 ms. Whoever is alone waits for one round of the event
-        loop, some 20 microseconds.
+        Those who were about at the last COMMIT are likely to come again. Three quarters of them,
+        or sixteen, are awaited, and the others read while the next COMMIT runs; whoever was alone
+        waits for nobody. The door is closed after 8 ms, or once nobody came for 0.3 ms and three
+        rounds of the event loop, of which one reads a request, and the next brings it here.
         """
-        now = time.monotonic()
-        self._loop.call_soon(self._look_again, 0, now, now + GATHER_S)
+        self._door = _Door(deadline=time.monotonic() + GATHER_S)
+        self._loop.call_soon(self._look_again, self._door)
 
-    def _look_again(self, seen: int, since: float, deadline: float) -> None:
+    def _look_again(self, door: _Door) -> None:
+        if door is not self._door:
+            return
         here, now = len(self._waiting), time.monotonic()
-        if here > seen:
-            since = now
-        if here < self._expected and now < min(since + LULL_S, deadline):
-            self._loop.call_soon(self._look_again, here, since, deadline)
+        if here > door.seen:
+            door.seen, door.rounds, door.since = here, 0, now
         else:
+            door.rounds += 1
+        is_quiet = door.rounds >= QUIET_ROUNDS and now > door.since + QUIET_S
+        if here >= self._expected or is_quiet or now > door.deadline:
             self._turn(None)
+        else:
+            self._loop.call_soon(self._look_again, door)
 
     def _turn(self, deadline: float | None) -> None:
         """Take the lock, run what is waiting, and have it committed.
@@ -131,6 +151,7 @@ class Writer:
         While another process holds the lock, come back after a jittered nap under 1 ms, and give
         up at the deadline.
         """
+        self._door = None
         if self._connection is None:
             self._jobs.put(self._connect)
             return
@@ -183,7 +204,7 @@ class Writer:
         for waiting in batch:
             waiting.answer()
         about = len(batch) + len(self._waiting)
-        self._expected = min((3 * about + 3) // 4, MOST_IN_ONE_COMMIT)
+        self._expected = min((3 * about + 3) // 4, ENOUGH)
         if self._waiting:
             self._gather()
         else:
