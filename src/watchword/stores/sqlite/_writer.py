@@ -32,7 +32,6 @@ Act = Callable[[sqlite3.Cursor], T]
 
 MOST_IN_ONE_COMMIT = 128
 MOST_WAITING = 10_000
-ENOUGH = 16
 GATHER_S = 0.008
 QUIET_S = 0.0003
 QUIET_ROUNDS = 3
@@ -123,9 +122,9 @@ class Writer:
     def _gather(self) -> None:
         """Let those in who are at the door: a COMMIT costs the same for many as for one.
 
-        Those who were about at the last COMMIT are likely to come again. Three quarters of them,
-        or sixteen, are awaited, and the others read while the next COMMIT runs; whoever was alone
-        waits for nobody. The door is closed after 8 ms, or once nobody came for 0.3 ms and three
+        Those who were about at the last COMMIT are likely to come again. Three quarters of them
+        are awaited, and the others read while the next COMMIT runs; whoever was alone waits for
+        nobody. The door is closed after 8 ms, or once nobody came for 0.3 ms and three
         rounds of the event loop, of which one reads a request, and the next brings it here.
         """
         self._door = _Door(deadline=time.monotonic() + GATHER_S)
@@ -204,7 +203,7 @@ class Writer:
         for waiting in batch:
             waiting.answer()
         about = len(batch) + len(self._waiting)
-        self._expected = min((3 * about + 3) // 4, ENOUGH)
+        self._expected = min((3 * about + 3) // 4, MOST_IN_ONE_COMMIT)
         if self._waiting:
             self._gather()
         else:
