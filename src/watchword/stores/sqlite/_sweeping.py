@@ -20,6 +20,8 @@ KEPT = timedelta(hours=24)
 """How long a dead challenge and its deliveries can still be looked at."""
 _REST = span(timedelta(minutes=10))
 """How long a walk past all counters of a kind has to be over before the next one."""
+_LOOKS = 16
+"""How many counters it looks at for one that it may delete: looking costs little."""
 
 
 class _Place(NamedTuple):
@@ -101,15 +103,17 @@ def _walk(
     most: int,
     place: _Place,
 ) -> _Step:
-    """Look at the next few counters, and delete those of them that nothing can ask for."""
+    """Look at the next counters, and delete the first few that nothing can ask for."""
     if place.key is None and place.instant <= at < place.instant + _REST:
         return _Step(0, place)
-    rows = cursor.execute(SQL[walk], (at, *(place.key or start), most)).fetchall()
-    idle = [key for *key, is_idle in rows if is_idle]
-    cursor.executemany(SQL[delete], idle)
-    if len(rows) < most:
-        return _Step(len(idle), _Place(instant=at))
-    return _Step(len(idle), _Place(key=tuple(rows[-1][:-1])), more=True)
+    looked_at = cursor.execute(SQL[walk], (at, *(place.key or start), most * _LOOKS)).fetchall()
+    idle = [row[:-1] for row in looked_at if row[-1]]
+    cursor.executemany(SQL[delete], idle[:most])
+    if len(idle) >= most:
+        return _Step(most, _Place(key=idle[most - 1]), more=True)
+    if len(looked_at) == most * _LOOKS:
+        return _Step(len(idle), _Place(key=looked_at[-1][:-1]), more=True)
+    return _Step(len(idle), _Place(instant=at))
 
 
 _KINDS: tuple[Sweep, ...] = (

@@ -124,8 +124,8 @@ class Writer:
 
         Those who were about at the last COMMIT are likely to come again. Three quarters of them
         are awaited, and the others read while the next COMMIT runs; whoever was alone waits for
-        nobody. The door is closed after 8 ms, or once nobody came for 0.3 ms and three
-        rounds of the event loop, of which one reads a request, and the next brings it here.
+        nobody. The door is closed after 8 ms, or once nobody came for 0.3 ms and three rounds of
+        the event loop, of which one reads a request, and the next brings it here.
         """
         self._door = _Door(deadline=time.monotonic() + GATHER_S)
         self._loop.call_soon(self._look_again, self._door)
