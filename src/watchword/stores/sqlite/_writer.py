@@ -238,7 +238,7 @@ class Writer:
             self._tell(self._fail, batch, trouble)
         else:
             self._tell(self._answer, batch)
-            self._checkpointer.committed()
+            self._checkpointer.committed(len(batch))
 
     def _tell(self, what: Callable[..., None], *said: Any) -> None:
         if not self._loop.is_closed():
