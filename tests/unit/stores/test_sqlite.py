@@ -122,6 +122,16 @@ async def test_a_file_of_a_newer_watchword_is_left_alone(path):
         await SqliteStore.open(path)
 
 
+async def test_a_file_from_before_the_first_release_is_left_alone(path):
+    """It is told at the start, and not by every request."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE challenges (row INTEGER PRIMARY KEY, id TEXT)")
+        connection.execute("PRAGMA user_version = 1")
+    with pytest.raises(StoreUnavailable, match="older than 0"):
+        await SqliteStore.open(path)
+
+
 async def test_what_is_no_database_is_not_opened(path):
     path.parent.mkdir()
     path.write_bytes(b"not a database" * 100)

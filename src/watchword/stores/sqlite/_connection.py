@@ -73,7 +73,7 @@ def touch(cursor: sqlite3.Cursor) -> None:
 def prepare(path: Path) -> None:
     """Make the file if there is none, readable to its owner only, and bring its schema up to date.
 
-    Raises StoreUnavailable when a newer watchword has been here.
+    Raises StoreUnavailable when a newer watchword has been here, or one from before 0.1.0.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -81,6 +81,7 @@ def prepare(path: Path) -> None:
     try:
         patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
         _migrate(connection)
+        _refuse_a_draft(connection)
         connection.execute("COMMIT")
     finally:
         connection.close()
@@ -102,6 +103,12 @@ def _migrate(connection: sqlite3.Connection) -> None:
         for statement in split(step):
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {len(steps)}")
+
+
+def _refuse_a_draft(connection: sqlite3.Connection) -> None:
+    columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(challenges)")}
+    if "serial" not in columns:
+        raise StoreUnavailable("This file is older than 0.1.0; begin with another data folder.")
 
 
 def split(script: str) -> list[str]:
