@@ -10,9 +10,9 @@ import pytest
 
 from watchword import errors
 from watchword.domain.app import Scope
-from watchword.domain.challenge import Verdict
+from watchword.domain.challenge import CLOSED, Verdict
 from watchword.surfaces.native import wire
-from watchword.surfaces.native.replies import OUTCOMES, REPLIES, kinds, refused
+from watchword.surfaces.native.replies import REPLIES, kinds, refused
 from watchword.surfaces.problems import TYPES
 
 GOOD = {"channel": "sms", "purpose": "sign_in", "locale": "zh-CN"}
@@ -381,7 +381,7 @@ def test_a_mistake_of_ours_is_logged_where_all_are():
 
 
 def test_every_closed_state_has_an_outcome():
-    assert set(OUTCOMES) == {"approved", "exhausted", "expired", "cancelled"}
+    assert set(CLOSED) == {"approved", "exhausted", "expired", "cancelled"}
 
 
 def test_the_reference_lists_every_problem(docs):

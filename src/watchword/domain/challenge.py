@@ -147,10 +147,10 @@ def judge(question: Question, given: Given, now: datetime) -> Verdict:
     state = question.state_at(now)
     if state is State.PENDING:
         return Verdict.MATCH if question.knows(given, now) else Verdict.MISMATCH
-    return _CLOSED[state]
+    return CLOSED[state]
 
 
-_CLOSED = {
+CLOSED = {
     State.APPROVED: Verdict.ALREADY_USED,
     State.EXHAUSTED: Verdict.EXHAUSTED,
     State.EXPIRED: Verdict.EXPIRED,

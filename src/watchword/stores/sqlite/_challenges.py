@@ -38,11 +38,8 @@ from watchword.ports import (
     RedrawNeeded,
     Write,
 )
-from watchword.stores.sqlite._limits import (
-    FailureBudget,
-    Spending,
-)
-from watchword.stores.sqlite._looking import Asked, Known, look
+from watchword.stores.sqlite._limits import FailureBudget, Spending
+from watchword.stores.sqlite._looking import Known, Look, look
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import (
     challenge_from,
@@ -63,10 +60,10 @@ _NO_SERIAL = -1
 def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | RedrawNeeded:
     """See ports.ChallengeStore.issue. Refusals first."""
     at, asked, once = micros(now), order.challenge, order.once
-    questions = [("latest", (asked.slot,)), ("failures", (asked.destination, b""))]
+    looks = [("latest", (asked.slot,)), ("failures", (asked.destination, b""))]
     for demand in order.demands:
-        questions.append(("tally" if demand.closes_at else "newest_page", (demand.counter,)))
-    known = _ask(cursor, questions, once, at)
+        looks.append(("tally" if demand.closes_at else "newest_page", (demand.counter,)))
+    known = _look_up(cursor, looks, once, at)
     if once and (earlier := _recall(known, once, Issued)):
         return msgspec.structs.replace(earlier, replayed=True)
     if ("failures", b"") in known:
@@ -105,7 +102,7 @@ def attempt(cursor: sqlite3.Cursor, attempt: Attempt, now: datetime) -> Judged:
     row = cursor.execute(SQL["question"], named).fetchone()
     question = question_from(row) if row else None
     destination = question.destination if question else b""
-    known = _ask(cursor, [("failures", (destination, b""))], once, at)
+    known = _look_up(cursor, [("failures", (destination, b""))], once, at)
     if once and (earlier := _recall(known, once, Judged)):
         return msgspec.structs.replace(earlier, replayed=True)
     if question is None:
@@ -158,7 +155,7 @@ def _close(cursor: sqlite3.Cursor, number: int, state: State, attempts: int, at:
 
 def _count(cursor: sqlite3.Cursor, number: int, question: Question, at: int) -> None:
     """Spend an attempt. The last one closes the challenge."""
-    if question.attempts_left == 1:
+    if question.attempts_left <= 1:
         _close(cursor, number, State.EXHAUSTED, question.attempts + 1, at)
     else:
         cursor.execute(SQL["count_attempt"], (number,))
@@ -339,10 +336,10 @@ def _queue(
     return cursor.lastrowid
 
 
-def _ask(cursor: sqlite3.Cursor, questions: list[Asked], once: Once | None, at: int) -> Known:
+def _look_up(cursor: sqlite3.Cursor, looks: list[Look], once: Once | None, at: int) -> Known:
     if once:
-        questions.append(("once", (once.key, at)))
-    return look(cursor, questions)
+        looks.append(("once", (once.key, at)))
+    return look(cursor, looks)
 
 
 def _recall(known: Known, once: Once, kind: type[T]) -> T | None:

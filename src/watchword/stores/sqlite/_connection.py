@@ -23,7 +23,7 @@ _LOOK_CACHE_KIB = 2 * 1024
 _CHECKPOINT_PAGES = 16_000
 
 # sqlite3 looks for an adapter of every blob it is given, and finds out at length that there is
-# none: this one gives the blob back, and spares a send 5 % of its instructions.
+# none: this one gives the blob back.
 sqlite3.register_adapter(bytes, bytes.__bytes__)
 
 

@@ -172,7 +172,7 @@ class FailureBudget:
         self._found: dict[bytes, Failures] = {}
         # Every failure counts for the destination, so where it has none no network has any.
         if network and ("failures", b"") in known:
-            known |= look(cursor, [("failures", (destination, network))])
+            known = known | look(cursor, [("failures", (destination, network))])
         for one in self._amounts:
             if found := known.get(("failures", one)):
                 kept = Failures(tuple(map(instant, unpacked(found[0]))), found[1])

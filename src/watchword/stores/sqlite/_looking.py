@@ -1,4 +1,4 @@
-"""One look at all that an act has to know before it decides: many questions, one statement."""
+"""One look at all that an act has to know before it decides: many looks, one statement."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 
 from watchword.stores.sqlite._queries import SQL
 
-Asked = tuple[str, tuple[Any, ...]]
+Look = tuple[str, tuple[Any, ...]]
 """The name of a statement that answers with (name, key, ...), and its parameters."""
 
 Known = dict[tuple[str, bytes], tuple[Any, ...]]
 """What was found under (name, key)."""
 
 
-def look(cursor: sqlite3.Cursor, questions: Iterable[Asked]) -> Known:
-    """The answers; what is not there is not among them."""
-    names, parameters = zip(*questions, strict=True)
+def look(cursor: sqlite3.Cursor, looks: Iterable[Look]) -> Known:
+    """What was found; nothing stands for what is not there."""
+    names, parameters = zip(*looks, strict=True)
     found = cursor.execute(_all(names), tuple(chain.from_iterable(parameters))).fetchall()
     return {row[:2]: row[2:] for row in found}
 

@@ -3,9 +3,9 @@
 Acts run on the event loop, for handing each of their statements from thread to thread would cost
 more than the statements; only what waits for the disk runs on the writer's own thread. An act that
 is refused has written nothing, for it looks before it writes; should one have begun to write, the
-transaction is begun again with a savepoint for each act, which undoes that one alone. (Savepoints
-for all would cost a send a fifth of its time.) An answer goes out only after the COMMIT that
-carries it; when the COMMIT fails nothing was done and every waiting caller is told to try again.
+transaction is begun again with a savepoint for each act, which undoes that one alone. An answer
+goes out only after the COMMIT that carries it; when the COMMIT fails nothing was done and every
+waiting caller is told to try again.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from watchword import errors
-from watchword.domain.challenge import State, Verdict
+from watchword.domain.challenge import CLOSED, State, Verdict
 from watchword.surfaces import exchange, problems
 from watchword.surfaces.exchange import Answer, Headers
 from watchword.surfaces.problems import Kind, problem, retry_after, seconds
@@ -45,14 +45,6 @@ REPLIES: dict[type[errors.WatchwordError] | Verdict, Kind] = {
     errors.ConfigInvalid: problems.INTERNAL,
 }
 
-OUTCOMES: dict[str, Verdict] = {
-    State.APPROVED: Verdict.ALREADY_USED,
-    State.EXHAUSTED: Verdict.EXHAUSTED,
-    State.EXPIRED: Verdict.EXPIRED,
-    State.CANCELLED: Verdict.CANCELLED,
-}
-"""What a closed challenge answers, whichever verb finds it closed."""
-
 REPLAYED = (b"idempotency-replayed", b"true")
 _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
@@ -80,7 +72,7 @@ def refused(error: errors.WatchwordError) -> Answer:
         case errors.QuotaExceeded():
             return problem(REPLIES[type(error)], str(error), headers=_limit_headers(error))
         case errors.ChallengeClosed():
-            return closed(OUTCOMES[error.state])
+            return closed(CLOSED[State(error.state)])
         case errors.ChannelUnavailable():
             return problem(REPLIES[type(error)], str(error), field="/channel")
         case errors.StoreUnavailable():
