@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +17,10 @@ from watchword.channels import email, sms
 from watchword.channels.texts import ours
 from watchword.config import Settings
 from watchword.directory.apps import Apps
+from watchword.directory.huawei import Huawei
+from watchword.directory.huawei.accounts import Accounts
+from watchword.directory.huawei.credentials import Credentials
+from watchword.directory.huawei.customers import Customers
 from watchword.domain.delivery import DeliveryState, Handover, Leased
 from watchword.domain.failures import Budget
 from watchword.domain.keys import KeyRing
@@ -40,8 +45,9 @@ CARRIES = {"virtual": frozenset(CHANNELS), "smtp": frozenset({"email"})}
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """The running whole. `providers` go by channel; `virtual` is True while the virtual carrier
-    or any demo credential is active, which keeps `serve` on loopback."""
+    """The running whole. `house` has the native dialect's terms. `providers` go by channel;
+    `virtual` is True while the virtual carrier or any demo credential is active, which keeps
+    `serve` on loopback."""
 
     settings: Settings
     clock: Clock
@@ -53,6 +59,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     inbox: Inbox | None
     lanes: Sequence[Lane]
     outcomes: Outcomes
+    proxies: Sequence[IPv4Network | IPv6Network]
+    huawei: Huawei
     virtual: bool
 
     async def deliver(self) -> None:
@@ -173,6 +181,7 @@ async def _service(
     outcomes = Outcomes()
     for channel, lane in lanes.items():
         lane.watchers += [outcomes.tell, _Weather(channel).tell]
+    huawei = _huawei(settings, house, apps)
     return Service(
         settings=settings,
         clock=clock,
@@ -184,7 +193,40 @@ async def _service(
         inbox=inbox,
         lanes=tuple(lanes.values()),
         outcomes=outcomes,
-        virtual=inbox is not None or any(key.demo for key in await apps.keys(clock())),
+        proxies=[ip_network(proxy, strict=False) for proxy in settings.trusted_proxies],
+        huawei=huawei,
+        virtual=inbox is not None or await _has_demo(apps, huawei, clock()),
+    )
+
+
+async def _has_demo(apps: Apps, huawei: Huawei, now: datetime) -> bool:
+    keys, accounts = await apps.keys(now), await huawei.accounts.accounts(now)
+    return any(key.demo for key in keys) or any(
+        account.demo and not account.suspended for account in accounts
+    )
+
+
+def _huawei(settings: Settings, house: House, apps: Apps) -> Huawei:
+    """Its terms (DESIGN, "Policy"): no resend interval, 3 attempts, any of the last three codes."""
+    terms = settings.huawei
+    limits = msgspec.structs.replace(settings.limits, destination=terms.destination)
+    house = msgspec.structs.replace(
+        house,
+        policy=Policy(
+            max_attempts=3,
+            resend_interval=timedelta(),
+            resend=Resend.ANY,
+            languages=house.policy.languages,
+        ),
+        meters=meters(_quotas(limits)),
+    )
+    accounts = Accounts(house.store, house.keys, apps)
+    return Huawei(
+        house=house,
+        accounts=accounts,
+        credentials=Credentials(accounts, house, lock_by_network=terms.ak_lock == "network"),
+        customers=Customers(accounts, house.keys, per_phone=terms.customers_per_phone),
+        language=terms.language,
     )
 
 
@@ -225,7 +267,7 @@ def _quotas(limits: config.Limits) -> tuple[Quota, ...]:
             zone=limit.zone,
         )
         for scope in Scope
-        for limit in getattr(limits, scope.value)
+        for limit in getattr(limits, scope.value, ())
     )
 
 

@@ -94,6 +94,16 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     hard_stop: bool = False
 
 
+class Huawei(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The Huawei Cloud dialect. `destination` is what each address is granted, for each partner;
+    `ak_lock` says whom wrong signatures lock out: the network they came from, or all ("vendor")."""
+
+    language: Literal["zh-cn", "en-us"] = "zh-cn"
+    destination: tuple[Limit, ...] = (Limit(15, 3600), Limit(60, 86_400))
+    ak_lock: Literal["network", "vendor"] = "network"
+    customers_per_phone: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+
+
 class Channels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which provider carries a channel; "" is the virtual one while no other provider is set."""
 
@@ -123,6 +133,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     policy: Policy = Policy()
     limits: Limits = Limits()
     budget: Budget = Budget()
+    huawei: Huawei = Huawei()
     channels: Channels = Channels()
     providers: Mapping[str, Confidential] = {}
     """Settings of each provider by its name; the provider's module says what it needs. Values

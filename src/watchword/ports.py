@@ -212,7 +212,22 @@ class RecordStore(Protocol):
         """Apply all or none. Raises RecordConflict for the first that does not fit."""
 
 
-class Store(ChallengeStore, DeliveryStore, RecordStore, Protocol):
+class LimitStore(Protocol):
+    """Quotas of what is no send, as guesses at a secret. No two demands share a counter."""
+
+    async def spend(self, demands: Sequence[Demand], now: datetime) -> None:
+        """Count one unit of every demand in one act. Raises QuotaExceeded for the longest wait; a
+        refusal spends nothing."""
+
+    async def spent(self, demands: Sequence[Demand], now: datetime) -> bool:
+        """Look whether anything is counted on any of them. Raises QuotaExceeded where there is no
+        room."""
+
+    async def forget(self, counters: Sequence[bytes]) -> None:
+        """Forget all that was counted on them."""
+
+
+class Store(ChallengeStore, DeliveryStore, RecordStore, LimitStore, Protocol):
     async def sweep(self, now: datetime, *, most: int) -> Swept:
         """Delete at most `most` rows that nothing needs any more, and wipe codes that died."""
 

@@ -21,6 +21,7 @@ from watchword.surfaces.exchange import (
     Scope,
     Send,
 )
+from watchword.surfaces.huawei.routes import Huawei
 from watchword.surfaces.native import openapi
 from watchword.surfaces.native.routes import Native, guarded
 from watchword.surfaces.ops import pages
@@ -55,6 +56,7 @@ def application(service: Service, extra: Sequence[tuple[str, Application]] = ())
     metrics = pages.router([pages.metrics(service, sandbox=sandbox)])
     owners: dict[str, Application] = {
         "native": Native(service),
+        "huawei": Huawei(service),
         "openapi": _openapi(),
         "ops": probes,
         "metrics": guarded(metrics, service, KeyScope.ADMIN),

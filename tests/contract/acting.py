@@ -133,16 +133,19 @@ class Acts:
         return acts
 
 
-async def outcome(act: Awaitable[Issued | Judged]) -> str:
-    """What became of an act, in one word: a verdict, "issued", or the name of the refusal."""
+async def outcome(act: Awaitable[Issued | Judged | None]) -> str:
+    """What became of an act, in one word: a verdict, "issued", "done" for what has no answer, or
+    the name of the refusal."""
     try:
         done = await act
     except WatchwordError as refusal:
         return type(refusal).__name__
+    if done is None:
+        return "done"
     return done.verdict.value if isinstance(done, Judged) else "issued"
 
 
-async def at_once(acts: Iterable[Awaitable[Issued | Judged]]) -> list[str]:
+async def at_once(acts: Iterable[Awaitable[Issued | Judged | None]]) -> list[str]:
     return list(await asyncio.gather(*map(outcome, acts)))
 
 

@@ -19,6 +19,7 @@ import msgspec
 from tests.contract.acting import Acts, at_once, once
 from tests.contract.places import Place
 from watchword.domain.quota import Quota
+from watchword.service.guard import Guard
 
 ROOT = Path(__file__).parent.parent.parent
 DEADLINE_S = 30
@@ -43,6 +44,11 @@ async def _send(acts: Acts, job: Job) -> list[str]:
     return await at_once(acts.send() for _ in range(job.times))
 
 
+async def _guess(acts: Acts, job: Job) -> list[str]:
+    guard = Guard(acts.house, "secret", job.quotas[0].amount, job.quotas[0].window)
+    return await at_once(guard.count("ann", "", job.now) for _ in range(job.times))
+
+
 async def _lease(acts: Acts, job: Job) -> list[int]:
     held: list[int] = []
     while leased := await acts.lease(most=1):
@@ -64,6 +70,7 @@ async def _check_and_die(acts: Acts, job: Job) -> None:
 _VERBS: dict[str, Callable[[Acts, Job], Awaitable[Any]]] = {
     "check": _check,
     "send": _send,
+    "guess": _guess,
     "lease": _lease,
     "send and die": _send_and_die,
     "check and die": _check_and_die,

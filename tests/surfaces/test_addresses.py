@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from watchword.surfaces.addresses import client_address, network_of
+from watchword.surfaces.addresses import caller_network, client_address, network_of
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 
@@ -61,3 +61,20 @@ def test_a_network_is_an_address_or_a_64(address, network):
 def test_what_is_no_address_has_no_network(address):
     with pytest.raises(ValueError, match=r"\w"):
         network_of(address)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "network"),
+    [
+        (("203.0.113.7", 4711), [], "203.0.113.7"),
+        (("203.0.113.7", 4711), [b"198.51.100.1"], "203.0.113.7"),
+        (("10.0.0.1", 4711), [b"198.51.100.1, 198.51.100.2"], "198.51.100.2"),
+        (("10.0.0.1", 4711), [b"198.51.100.1", b"2001:db8:1:2::3"], "2001:db8:1:2::/64"),
+        (None, [], ""),
+        (("", 0), [], ""),
+    ],
+)
+def test_a_request_comes_from_one_network(peer, forwarded, network):
+    """What wrong signatures and passwords are counted for; a Unix socket has none."""
+    headers = [(b"host", b"here"), *((b"x-forwarded-for", value) for value in forwarded)]
+    assert caller_network({"client": peer, "headers": headers}, PROXIES) == network

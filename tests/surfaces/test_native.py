@@ -362,10 +362,12 @@ class TestTheSameKeyGivesTheSameAnswer:
 
 
 def every_error():
+    """All that can be raised here: another dialect's own errors stay in it."""
     found = [errors.WatchwordError]
     for error in found:
         found += [child for child in error.__subclasses__() if child not in found]
-    return [error for error in found if error.__module__.startswith("watchword.")]
+    modules = {error: error.__module__.split(".") for error in found}
+    return [e for e, parts in modules.items() if parts[0] == "watchword" and "huawei" not in parts]
 
 
 @pytest.mark.parametrize("outcome", [*every_error(), *Verdict])

@@ -58,6 +58,7 @@ def test_the_sample_names_every_setting_with_its_default():
     written = sample()
     del written["providers"]
     written["limits"] = with_limits(written["limits"])
+    written["huawei"] = with_limits(written["huawei"])
     written["policy"]["languages"] = tuple(written["policy"]["languages"])
     written["trusted_proxies"] = tuple(written["trusted_proxies"])
     assert written == default(Settings)

@@ -33,7 +33,9 @@ commands = App(
 
 commands.command("watchword.cli.serve:serve", name="serve", help="Serve the API and deliver.")
 commands.command("watchword.cli.worker:worker", name="worker", help="Deliver only.")
-commands.command("watchword.cli.demo:demo", name="demo", help="Make a demo app and key, once.")
+commands.command(
+    "watchword.cli.demo:demo", name="demo", help="Make demo credentials of every dialect, once."
+)
 commands.command(
     "watchword.cli.inbox:inbox", name="inbox", help="Read the virtual carrier's inbox."
 )
@@ -59,6 +61,21 @@ commands.command(keys)
 keys.command("watchword.cli.key:create", name="create", help="Make an API key; it is shown once.")
 keys.command("watchword.cli.key:list_", name="list", help="List API keys, never their secrets.")
 keys.command("watchword.cli.key:revoke", name="revoke", help="Revoke an API key.")
+
+accounts = App(name="account", help="Manage the accounts of a vendor's dialect.")
+commands.command(accounts)
+_account = "watchword.cli.account"
+accounts.command(f"{_account}:create", name="create", help="Make a partner, a user and a key.")
+accounts.command(f"{_account}:list_", name="list", help="List the accounts.")
+accounts.command(f"{_account}:show", name="show", help="Show one, with its users and keys.")
+accounts.command(f"{_account}:suspend", name="suspend", help="Refuse a partner's calls.")
+accounts.command(f"{_account}:resume", name="resume", help="Serve a suspended partner again.")
+accounts.command(f"{_account}:user", name="user", help="Add a user; its password is shown once.")
+accounts.command(f"{_account}:password", name="password", help="Give a user a new password.")
+accounts.command(f"{_account}:disable", name="disable", help="Deny a user everything.")
+accounts.command(f"{_account}:enable", name="enable", help="Let a disabled user in again.")
+accounts.command(f"{_account}:key", name="key", help="Make an access key; it is shown once.")
+accounts.command(f"{_account}:revoke", name="revoke", help="Revoke an access key.")
 
 
 def main() -> None:

@@ -1,14 +1,17 @@
-"""`watchword demo`: an app and a key to try things with, made once and kept."""
+"""`watchword demo`: credentials of every dialect to try things with, made once and kept."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from hmac import compare_digest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from watchword.cli.places import DEMO, HERE, Where, base_url, running, write
 from watchword.cli.printing import AsJson, print_json
@@ -19,63 +22,107 @@ if TYPE_CHECKING:
     from watchword.bootstrap import Service
 
 NAME = "demo"
+Kept = Mapping[str, str]
 
 
-def demo(*, json: AsJson = False, where: Where = HERE) -> int:
-    """Make a demo app and a key for it, once, and print them each time.
+def demo(
+    *,
+    dialect: Annotated[
+        Literal["native", "huawei"], Parameter(help="Whose environment to print.")
+    ] = "native",
+    json: AsJson = False,
+    where: Where = HERE,
+) -> int:
+    """Make demo credentials of every dialect, once, and print them each time.
 
     A server that others can reach refuses to run with them, unless the settings say sandbox.
     """
     settings = where.settings()
-    native = {"base_url": base_url(settings), "api_key": demo_key(settings)}
+    kept, url = credentials(settings), base_url(settings)
     if json:
-        print_json({"native": native})
+        print_json(
+            {
+                "native": {"base_url": url, **kept["native"]},
+                "huawei": {"endpoint": url, **kept["huawei"]},
+            }
+        )
         return 0
-    print(f"export WATCHWORD_URL={native['base_url']}")
-    print(f"export WATCHWORD_KEY={native['api_key']}")
+    for name, value in _ENVIRONMENTS[dialect](url, kept[dialect]).items():
+        print(f"export {name}={value}")
     return 0
 
 
-def demo_key(settings: Settings) -> str:
-    """The demo key: the one kept in demo.json while the store knows it, else a new one."""
+def _native(url: str, kept: Kept) -> dict[str, str]:
+    return {"WATCHWORD_URL": url, "WATCHWORD_KEY": kept["api_key"]}
+
+
+def _huawei(url: str, kept: Kept) -> dict[str, str]:
+    """What the vendor's SDK reads; an unmodified program is redirected by it."""
+    return {
+        "HUAWEICLOUD_SDK_AK": kept["ak"],
+        "HUAWEICLOUD_SDK_SK": kept["sk"],
+        "HUAWEICLOUD_SDK_DOMAIN_ID": kept["domain_id"],
+        "HUAWEICLOUD_SDK_REGION_BSSINTL_AP_SOUTHEAST_1": url,
+        "HUAWEICLOUD_SDK_IAM_ENDPOINT": url,
+    }
+
+
+_ENVIRONMENTS: dict[str, Callable[[str, Kept], dict[str, str]]] = {
+    "native": _native,
+    "huawei": _huawei,
+}
+
+
+def credentials(settings: Settings) -> dict[str, Kept]:
+    """The demo credentials: those kept in demo.json while the store knows them, else new ones."""
     from watchword.cli.opened import ask
 
     serving = running(settings.folder)
     refuse_strangers(settings, "a demo key is active", host=serving.host if serving else "")
     with _alone(settings.folder):
-        kept = kept_key(settings.folder)
+        before = _kept(settings.folder)
 
-        async def known_or_made(service: Service) -> str:
-            if kept is not None and await _is_known(service, kept):
-                return kept
-            return await _made(service)
+        async def known_or_made(service: Service) -> dict[str, Kept]:
+            return {
+                dialect: kept
+                if (kept := before.get(dialect)) and await is_known(service, kept)
+                else await make(service)
+                for dialect, (is_known, make) in _MAKERS.items()
+            }
 
-        key = ask(settings, known_or_made)
-        if key != kept:
-            write(settings.folder / DEMO, {"native": {"api_key": key}})
-    return key
+        now = ask(settings, known_or_made)
+        if now != before:
+            write(settings.folder / DEMO, now)
+    return now
 
 
 def kept_key(folder: Path) -> str | None:
-    """What demo.json holds."""
-    try:
-        key = json.loads((folder / DEMO).read_bytes())["native"]["api_key"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    """The native key that demo.json holds."""
+    key = _kept(folder).get("native", {}).get("api_key")
     return key if isinstance(key, str) else None
 
 
-async def _is_known(service: Service, key: str) -> bool:
+def _kept(folder: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads((folder / DEMO).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(kept, dict):
+        return {}
+    return {dialect: each for dialect, each in kept.items() if isinstance(each, dict)}
+
+
+async def _is_known_key(service: Service, kept: Kept) -> bool:
     from watchword.errors import AccessDenied
 
     try:
-        await service.apps.authenticate(key, service.clock())
-    except AccessDenied:
+        await service.apps.authenticate(kept["api_key"], service.clock())
+    except (AccessDenied, KeyError):
         return False
     return True
 
 
-async def _made(service: Service) -> str:
+async def _made_key(service: Service) -> Kept:
     from watchword.domain.app import Scope
 
     now = service.clock()
@@ -84,7 +131,43 @@ async def _made(service: Service) -> str:
     _, key = await service.apps.create_key(
         app.id, scopes, note="watchword demo", demo=True, now=now
     )
-    return key
+    return {"api_key": key}
+
+
+async def _is_known_partner(service: Service, kept: Kept) -> bool:
+    from watchword.errors import AccessDenied
+
+    try:
+        known = await service.huawei.credentials.signing(kept["ak"], service.clock())
+    except (AccessDenied, KeyError):
+        return False
+    is_right = compare_digest(known.secret, kept.get("sk", "").encode())
+    return is_right and not known.caller.account.suspended
+
+
+async def _made_partner(service: Service) -> Kept:
+    from watchword.cli.account import newcomer
+
+    name = await _free_name(service)
+    return await newcomer(service, name, brand="Demo", demo=True)
+
+
+async def _free_name(service: Service) -> str:
+    """A demo that was suspended keeps its name."""
+    number, name = 1, NAME
+    while await service.huawei.accounts.by_name(name, service.clock()):
+        number += 1
+        name = f"{NAME}-{number}"
+    return name
+
+
+_MAKERS: dict[
+    str,
+    tuple[Callable[[Service, Kept], Awaitable[bool]], Callable[[Service], Awaitable[Kept]]],
+] = {
+    "native": (_is_known_key, _made_key),
+    "huawei": (_is_known_partner, _made_partner),
+}
 
 
 @contextmanager

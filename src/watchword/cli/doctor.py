@@ -82,7 +82,8 @@ def _state(settings: Settings) -> Iterator[Finding]:
     yield (ring := _keyring(settings, has_store=has_store(settings)))
     if has_store(settings):
         if settings.keyring_path.exists():
-            yield from asyncio.run(_opened(settings, _store, _providers, _credentials))
+            looks = (_store, _ring, _providers, _credentials, _dialects)
+            yield from asyncio.run(_opened(settings, *looks))
         return
     yield Finding("note", f"There is no store yet; the first start makes {settings.store_path}.")
     if ring.state != "broken":
@@ -175,6 +176,15 @@ async def _store(service: Service) -> AsyncIterator[Finding]:
             )
 
 
+async def _ring(service: Service) -> AsyncIterator[Finding]:
+    if not service.keys.draws:
+        yield Finding(
+            "broken",
+            "No code key is active, so no code can be drawn: name one under active.code in "
+            f"{service.settings.keyring_path}.",
+        )
+
+
 async def _providers(service: Service) -> AsyncIterator[Finding]:
     for channel in ("sms", "email"):
         provider = service.providers.get(channel)
@@ -217,3 +227,18 @@ async def _credentials(service: Service) -> AsyncIterator[Finding]:
     for app in await service.apps.apps(now):
         if any((terms.ttl_s or 0) > LONGEST_USUAL_TTL_S for terms in app.terms.values()):
             yield Finding("note", f"Codes of app {app.id} ({app.name}) live over 10 minutes.")
+
+
+async def _dialects(service: Service) -> AsyncIterator[Finding]:
+    accounts = await service.huawei.accounts.accounts(service.clock())
+    if any(account.is_partner for account in accounts):
+        yield Finding(
+            "note",
+            "Codes of the huawei dialect live as long as each request asks, up to 60 minutes.",
+        )
+    if demos := [one.id for one in accounts if one.demo and not one.suspended]:
+        yield Finding(
+            "note",
+            f"A huawei demo partner is active ({', '.join(demos)}): the server stays on loopback. "
+            "End it with watchword account suspend.",
+        )

@@ -11,6 +11,7 @@ from hmac import compare_digest
 
 import msgspec
 
+from watchword.directory.fresh import Fresh
 from watchword.domain.app import ApiKey, App, Scope, Terms, TestNumber
 from watchword.domain.destination import Destination
 from watchword.domain.keys import KeyRing
@@ -21,8 +22,6 @@ from watchword.ports import Record, RecordStore, Write
 TEST_NUMBER_TTL = timedelta(days=90)
 LONGEST_NAME = 64
 MOST_TEST_NUMBERS = 100
-_FRESH = timedelta(seconds=1)
-_MOST_CACHED = 10_000
 _PREFIX = "ww"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _APP, _KEY = "app", "api_key"
@@ -41,7 +40,7 @@ class Apps:
 
     def __init__(self, store: RecordStore, keys: KeyRing) -> None:
         self._store, self._keys = store, keys
-        self._known: dict[str, tuple[datetime, Credential]] = {}
+        self._known: Fresh[Credential] = Fresh()
 
     async def authenticate(self, token: str, now: datetime) -> Credential:
         """Say who this bearer token is. Raises AccessDenied.
@@ -49,14 +48,10 @@ class Apps:
         Known tokens are remembered for a second, by their digest; refusals never are.
         """
         digest = _digest(token)
-        cached = self._known.get(digest)
-        if cached and cached[0] <= now < cached[0] + _FRESH:
-            return cached[1]
+        if known := self._known.get(digest, now):
+            return known
         credential = await self._look_up(token, bytes.fromhex(digest), now)
-        if len(self._known) >= _MOST_CACHED:
-            self._known.clear()
-        self._known[digest] = (now, credential)
-        return credential
+        return self._known.keep(digest, credential, now)
 
     async def _look_up(self, token: str, digest: bytes, now: datetime) -> Credential:
         parts = token.split("_")
@@ -72,14 +67,8 @@ class Apps:
         self, *, name: str, now: datetime, brand: str = "", origin: str = "", language: str = ""
     ) -> App:
         """Add an app. Raises RequestInvalid."""
-        app = App(
-            id=_random(12),
-            name=_line(name, "name"),
-            brand=_line(brand, "brand") if brand else "",
-            origin=_host(origin),
-            language=language.lower(),
-        )
-        await self._store.write([_write(app, 0)], now)
+        app, write = drafted(name=name, brand=brand, origin=origin, language=language)
+        await self._store.write([write], now)
         return app
 
     async def app(self, app_id: str, now: datetime) -> App:
@@ -186,6 +175,27 @@ class Apps:
         return self._keys.index("person", app_id, destination.identity).hex()
 
 
+def drafted(
+    *, name: str, brand: str = "", origin: str = "", language: str = ""
+) -> tuple[App, Write]:
+    """An app to be, and the write that adds it. Raises RequestInvalid."""
+    app = App(
+        id=_random(12),
+        name=line(name, "name"),
+        brand=line(brand, "brand") if brand else "",
+        origin=_host(origin),
+        language=language.lower(),
+    )
+    return app, _write(app, 0)
+
+
+def line(text: str, field: str) -> str:
+    """The text, where it is one line that may be shown. Raises RequestInvalid."""
+    if not 0 < len(text.strip()) <= LONGEST_NAME or one_line(text) != text:
+        raise RequestInvalid(f"A {field} is one line of 1 to 64 characters.", field=f"/{field}")
+    return text
+
+
 def _with(app: App, number: TestNumber) -> App:
     others = _without(app, number.destination).test_numbers
     if len(others) >= MOST_TEST_NUMBERS:
@@ -213,12 +223,6 @@ def _digest(token: str) -> str:
 
 def _random(length: int) -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
-
-
-def _line(text: str, field: str) -> str:
-    if not 0 < len(text.strip()) <= LONGEST_NAME or one_line(text) != text:
-        raise RequestInvalid(f"A {field} is one line of 1 to 64 characters.", field=f"/{field}")
-    return text
 
 
 def _host(origin: str) -> str:

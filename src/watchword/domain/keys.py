@@ -34,8 +34,11 @@ class KeyRing:
         active: Mapping[str, int],
     ) -> None:
         """Each mapping goes from key id (1 to 65535) to 32 secret bytes; `active` names the id of
-        each kind that makes new things. The first code key tried is the active one."""
-        self._code = [code[active["code"]], *(k for i, k in code.items() if i != active["code"])]
+        each kind that makes new things. Without an active code key no code is drawn, and those
+        that were are still judged; the first code key tried is the active one."""
+        drawing = active.get("code")
+        self._drawing = None if drawing is None else code[drawing]
+        self._code = sorted(code.values(), key=lambda key: key is not self._drawing)
         self._seal = {i: AESGCM(key) for i, key in seal.items()}
         self._sealing = (active["seal"].to_bytes(_ID, "big"), self._seal[active["seal"]])
         self.journal = dict(journal)
@@ -50,8 +53,9 @@ class KeyRing:
         return self.index("fingerprint").hex()
 
     def digest(self, challenge_id: str, code: str) -> bytes:
-        """The digest under which a new code is kept; the challenge id is its salt."""
-        return _mac(self._code[0], ("code", challenge_id, _text(code)), 32)
+        """The digest under which a new code is kept; the challenge id is its salt. Raises
+        KeyUnknown while no code key is active."""
+        return _mac(self._active_code(), ("code", challenge_id, _text(code)), 32)
 
     def digests(self, challenge_id: str, code: str, *, tests_of: str = "") -> tuple[bytes, ...]:
         """What a given code may match: a draw of this challenge, or a test number of the app that
@@ -63,8 +67,18 @@ class KeyRing:
         return tuple([_mac(key, kind, 32) for key in self._code for kind in kinds])
 
     def test_digest(self, app_id: str, code: str) -> bytes:
-        """The digest of a test number's fixed code."""
-        return _mac(self._code[0], ("test", app_id, _text(code)), 32)
+        """The digest of a test number's fixed code. Raises KeyUnknown as `digest` does."""
+        return _mac(self._active_code(), ("test", app_id, _text(code)), 32)
+
+    @property
+    def draws(self) -> bool:
+        """Whether a code key is active."""
+        return self._drawing is not None
+
+    def _active_code(self) -> bytes:
+        if self._drawing is None:
+            raise KeyUnknown("No code key is active.")
+        return self._drawing
 
     def index(self, *parts: str | bytes) -> bytes:
         """16 bytes that stand for these parts in look-ups and counters."""

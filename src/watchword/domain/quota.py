@@ -14,7 +14,8 @@ LARGEST_TRAILING = 10_000
 
 
 class Scope(StrEnum):
-    """What a quota is counted for. All but EVERYTHING are counted per app."""
+    """What a quota is counted for. Sends are counted per app in all but EVERYTHING; CREDENTIAL
+    counts guesses at a secret, whoever's it is."""
 
     DESTINATION = "destination"
     APP = "app"
@@ -24,6 +25,7 @@ class Scope(StrEnum):
     PREFIX = "prefix"
     COUNTRY = "country"
     EVERYTHING = "everything"
+    CREDENTIAL = "credential"
 
 
 class Span(StrEnum):

@@ -10,19 +10,22 @@ from watchword.errors import ChallengeNotFound, StoreUnavailable
 from watchword.ports import DeliveryStore
 
 LONGEST = timedelta(seconds=2)
-_LOOK_EVERY_S = 0.05
+_FIRST_LOOK_S = 0.05
+_RAREST_LOOK_S = 0.25
 
 
 class Outcomes:
-    """Who waits for which delivery. A lane of this process tells at once, another is looked at."""
+    """Who waits for which delivery. A lane of this process tells at once; another one's deliveries
+    are looked at, less and less often."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, asyncio.Event] = {}
+        self._waiting: dict[int, asyncio.Future[DeliveryState]] = {}
 
     def tell(self, leased: Leased, handover: Handover) -> None:
         """A lane's watcher."""
-        if event := self._waiting.get(leased.id):
-            event.set()
+        told = self._waiting.get(leased.id)
+        if told and not told.done():
+            told.set_result(handover.state)
 
     async def outcome(
         self, delivery: int, store: DeliveryStore, *, within: timedelta = LONGEST
@@ -31,29 +34,22 @@ class Outcomes:
 
         QUEUED after a try means that the provider was unavailable and is tried again.
         """
-        event = self._waiting.setdefault(delivery, asyncio.Event())
-        state = DeliveryState.QUEUED
+        fresh = asyncio.get_running_loop().create_future()
+        told = self._waiting.setdefault(delivery, fresh)
+        state, pause_s = DeliveryState.QUEUED, _FIRST_LOOK_S
         try:
             async with asyncio.timeout(within.total_seconds()):
                 while not state.is_settled:
-                    told = await _within(event, _LOOK_EVERY_S)
+                    await asyncio.wait([told], timeout=pause_s)
+                    if told.done():
+                        return told.result()
                     state = await _look(store, delivery, state)
-                    if told:
-                        break
+                    pause_s = min(2 * pause_s, _RAREST_LOOK_S)
         except TimeoutError:
             pass
         finally:
             self._waiting.pop(delivery, None)
         return state
-
-
-async def _within(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
 
 
 async def _look(store: DeliveryStore, delivery: int, known: DeliveryState) -> DeliveryState:

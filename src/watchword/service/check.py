@@ -9,9 +9,12 @@ import msgspec
 
 from watchword.domain import code
 from watchword.domain.app import App
-from watchword.domain.challenge import Given
+from watchword.domain.challenge import Challenge, Given
+from watchword.domain.destination import Destination
+from watchword.domain.purpose import Purpose
 from watchword.ports import Attempt, Judged, Once, Write
 from watchword.service.house import Client, House
+from watchword.service.issue import slot
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,3 +49,19 @@ async def check(asked: Check, house: House, *, now: datetime) -> Judged:
         once=asked.once,
     )
     return await house.store.attempt(attempt, now)
+
+
+async def latest(
+    app: App,
+    purpose: Purpose,
+    destination: Destination,
+    subject: bytes,
+    house: House,
+    *,
+    now: datetime,
+) -> Challenge:
+    """The challenge that a code for this destination answers, where a caller knows no id.
+
+    Raises ChallengeNotFound, StoreUnavailable.
+    """
+    return await house.store.latest(app.id, slot(app, purpose, destination, subject, house, now))

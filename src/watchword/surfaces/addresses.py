@@ -6,8 +6,20 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from socket import AF_INET, inet_ntop, inet_pton
 
+from watchword.surfaces.exchange import Scope
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+
+
+def caller_network(scope: Scope, proxies: Sequence[Network]) -> str:
+    """The network that a request comes from; "" where its caller has no address."""
+    peer = scope["client"][0] if scope.get("client") else ""
+    forwarded = [v.decode("latin-1") for k, v in scope["headers"] if k == b"x-forwarded-for"]
+    try:
+        return network_of(client_address(peer, forwarded, proxies))
+    except ValueError:
+        return ""
 
 
 def client_address(

@@ -18,6 +18,7 @@ Headers = list[tuple[bytes, bytes]]
 
 LONGEST_BODY = 64 * 1024
 SLOWEST_BODY_S = 10.0
+_NO_CONTENT = 204
 
 
 class BodyTooLarge(RequestInvalid):
@@ -92,13 +93,11 @@ class Exchange:
             raise BodyTooSlow from None
 
     async def answer(self, answer: Answer) -> None:
-        length = (b"content-length", b"%d" % len(answer.body))
+        headers = answer.headers
+        if answer.status != _NO_CONTENT:  # RFC 9110, 8.6: a 204 has no length either
+            headers = [*headers, (b"content-length", b"%d" % len(answer.body))]
         await self._send(
-            {
-                "type": "http.response.start",
-                "status": answer.status,
-                "headers": [*answer.headers, length],
-            }
+            {"type": "http.response.start", "status": answer.status, "headers": headers}
         )
         await self._send({"type": "http.response.body", "body": answer.body})
 

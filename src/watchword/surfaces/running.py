@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from watchword.directory.apps import Apps
+from watchword.directory.huawei import Huawei
 from watchword.domain.keys import KeyRing
 from watchword.ports import Clock, Inbox, Store
+from watchword.service.await_outcome import Outcomes
 from watchword.service.deliver import Lane
 from watchword.service.house import House
+from watchword.surfaces.addresses import Network
 
 
 class Running(Protocol):
@@ -29,5 +32,11 @@ class Running(Protocol):
     def inbox(self) -> Inbox | None: ...
     @property
     def lanes(self) -> Sequence[Lane]: ...
+    @property
+    def outcomes(self) -> Outcomes: ...
+    @property
+    def proxies(self) -> Sequence[Network]: ...
+    @property
+    def huawei(self) -> Huawei: ...
     @property
     def virtual(self) -> bool: ...

@@ -98,3 +98,15 @@ def test_a_ring_prints_nothing_of_what_it_holds():
     keys = ring(1, 2)
     for printed in (repr(keys), str(keys), f"{keys}"):
         assert printed == "KeyRing(***)"
+
+
+def test_without_an_active_code_key_nothing_is_drawn_and_all_is_still_judged():
+    """Whoever takes a code key out of use breaks no code that is under way."""
+    kinds = {kind: {1: SECRETS[1]} for kind in KINDS}
+    resting = KeyRing(**kinds, index=INDEX, active={"seal": 1, "journal": 1})
+    assert (ring(1).draws, resting.draws) == (True, False)
+    assert ring(1).digest("id", "123456") in resting.digests("id", "123456")
+    with pytest.raises(KeyUnknown):
+        resting.digest("id", "123456")
+    with pytest.raises(KeyUnknown):
+        resting.test_digest("app", "123456")

@@ -38,7 +38,7 @@ from watchword.ports import (
     RedrawNeeded,
     Write,
 )
-from watchword.stores.sqlite._limits import FailureBudget, Spending
+from watchword.stores.sqlite._limits import FailureBudget, Spending, looks_at
 from watchword.stores.sqlite._looking import Known, Look, look
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import (
@@ -60,9 +60,8 @@ _NO_SERIAL = -1
 def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | RedrawNeeded:
     """See ports.ChallengeStore.issue. Refusals first."""
     at, asked, once = micros(now), order.challenge, order.once
-    looks = [("latest", (asked.slot,)), ("failures", (asked.destination, b""))]
-    for demand in order.demands:
-        looks.append(("tally" if demand.closes_at else "newest_page", (demand.counter,)))
+    looks = looks_at(order.demands)
+    looks += [("latest", (asked.slot,)), ("failures", (asked.destination, b""))]
     known = _look_up(cursor, looks, once, at)
     if once and (earlier := _recall(known, once, Issued)):
         return msgspec.structs.replace(earlier, replayed=True)

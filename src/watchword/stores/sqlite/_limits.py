@@ -10,7 +10,7 @@ from typing import Any
 from watchword.domain.failures import Budget, Failures
 from watchword.domain.quota import Demand, Quota
 from watchword.errors import FailureBudgetSpent, QuotaExceeded
-from watchword.stores.sqlite._looking import Known, look
+from watchword.stores.sqlite._looking import Known, Look, look
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import (
     instant,
@@ -24,6 +24,37 @@ from watchword.stores.sqlite._rows import (
 
 _PAGE = 32
 _NONE = Failures()
+
+
+def spend(cursor: sqlite3.Cursor, demands: Sequence[Demand], now: datetime) -> None:
+    """See ports.LimitStore.spend."""
+    spending = _spending(cursor, demands, now)
+    spending.refuse_if_spent()
+    spending.spend()
+
+
+def spent(cursor: sqlite3.Cursor, demands: Sequence[Demand], now: datetime) -> bool:
+    """See ports.LimitStore.spent. Writes nothing, so a reader may ask."""
+    spending = _spending(cursor, demands, now)
+    spending.refuse_if_spent()
+    return spending.counts_something
+
+
+def forget(cursor: sqlite3.Cursor, counters: Sequence[bytes]) -> None:
+    """Whether they trail or follow the calendar."""
+    rows = [(counter,) for counter in counters]
+    cursor.executemany(SQL["forget_pages"], rows)
+    cursor.executemany(SQL["forget_tally"], rows)
+
+
+def looks_at(demands: Sequence[Demand]) -> list[Look]:
+    """What `Spending` has to know of them."""
+    return [("tally" if one.closes_at else "newest_page", (one.counter,)) for one in demands]
+
+
+def _spending(cursor: sqlite3.Cursor, demands: Sequence[Demand], now: datetime) -> Spending:
+    known = look(cursor, looks_at(demands)) if demands else {}
+    return Spending(cursor, known, demands, micros(now))
 
 
 class Spending:
@@ -53,6 +84,10 @@ class Spending:
         waits = [wait for count in self._counts for wait in count.waits()]
         if waits:
             raise _exceeded(*max(waits, key=lambda wait: wait[0]))
+
+    @property
+    def counts_something(self) -> bool:
+        return any(count.is_begun for count in self._counts)
 
     def spend(self) -> None:
         self._cursor.executemany(SQL["first_page"], self._first)
@@ -86,6 +121,11 @@ class _Trail:
         self._instants: bytes = page[1]
         self._newest = unpacked(self._instants)
         self._at = max(at, self._newest[-1])
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the newest instant is within the longest window."""
+        return self._newest[-1] + span(self._demand.meter.longest) > self._at
 
     def waits(self) -> list[tuple[int, Quota, Demand]]:
         found: list[tuple[int, Quota, Demand]] = []
@@ -141,6 +181,10 @@ class _Tally:
         self._amount = 0
         if tally and tally[0] >= self._opens:
             self._opens, self._closes, self._amount = tally
+
+    @property
+    def is_begun(self) -> bool:
+        return self._amount > 0
 
     def waits(self) -> list[tuple[int, Quota, Demand]]:
         wait = self._closes - self._at

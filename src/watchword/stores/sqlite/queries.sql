@@ -90,6 +90,9 @@ INSERT OR REPLACE INTO spent (counter, page, before, instants, idle_at) VALUES (
 -- name: drop_pages
 DELETE FROM spent WHERE counter = ? AND page >= 0 AND page < ?;
 
+-- name: forget_pages
+DELETE FROM spent WHERE counter = ?;
+
 -- name: tally
 SELECT 'tally', counter, opens_at, closes_at, amount FROM tallies WHERE counter = ?;
 
@@ -97,6 +100,9 @@ SELECT 'tally', counter, opens_at, closes_at, amount FROM tallies WHERE counter 
 INSERT INTO tallies (counter, opens_at, closes_at, amount) VALUES (?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET
     opens_at = excluded.opens_at, closes_at = excluded.closes_at, amount = excluded.amount;
+
+-- name: forget_tally
+DELETE FROM tallies WHERE counter = ?;
 
 -- name: queue_delivery
 INSERT INTO deliveries (

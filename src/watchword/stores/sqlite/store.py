@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from watchword.domain.challenge import Challenge
 from watchword.domain.delivery import Delivery, DeliveryState, Handover, Leased
+from watchword.domain.quota import Demand
 from watchword.errors import ChallengeNotFound, StoreUnavailable
 from watchword.ports import (
     Attempt,
@@ -24,7 +25,7 @@ from watchword.ports import (
     Swept,
     Write,
 )
-from watchword.stores.sqlite import _challenges, _outbox
+from watchword.stores.sqlite import _challenges, _limits, _outbox
 from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import challenge_from, instant, maybe_instant, micros
@@ -156,6 +157,15 @@ class SqliteStore:
 
     async def write(self, writes: Sequence[Write], now: datetime) -> None:
         await self._writer.run(lambda cursor: _challenges.apply(cursor, writes, now))
+
+    async def spend(self, demands: Sequence[Demand], now: datetime) -> None:
+        await self._writer.run(lambda cursor: _limits.spend(cursor, demands, now))
+
+    async def spent(self, demands: Sequence[Demand], now: datetime) -> bool:
+        return await self._read(lambda cursor: _limits.spent(cursor, demands, now))
+
+    async def forget(self, counters: Sequence[bytes]) -> None:
+        await self._writer.run(lambda cursor: _limits.forget(cursor, counters))
 
     async def unlock(self, destination: bytes) -> bool:
         def forget(cursor: sqlite3.Cursor) -> bool:

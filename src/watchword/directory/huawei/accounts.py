@@ -1,0 +1,309 @@
+"""Accounts: partners, the customers they create, and the users who act for either."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from watchword.directory import passwords
+from watchword.directory.apps import Apps, drafted, line
+from watchword.directory.fresh import Fresh
+from watchword.domain.app import App
+from watchword.domain.keys import KeyRing
+from watchword.errors import AccessDenied, RecordConflict, RequestInvalid
+from watchword.ports import RecordStore, Write
+
+ACCOUNT, CUSTOMER, USER = "huawei_account", "huawei_customer", "huawei_user"
+NAME, USER_NAME, APP = "huawei_name", "huawei_user_name", "huawei_app"
+"""The claims: a name is one account's, a user's name one's within it, an app one partner's."""
+
+T = TypeVar("T")
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A domain, in the vendor's word: a partner, or a customer that a partner created.
+
+    `app_id` is a partner's own app, `partner_id` who created a customer; who has neither is nobody
+    to us. What is `private` of a customer is sealed under its id, see `customers.Private`.
+    """
+
+    id: str
+    name: str
+    created_at: datetime
+    app_id: str = ""
+    partner_id: str = ""
+    suspended: bool = False
+    demo: bool = False
+    area: str = ""
+    xaccount_type: str = ""
+    wants_marketing: bool = True
+    masked: str = ""
+    private: bytes = b""
+
+    @property
+    def is_partner(self) -> bool:
+        return bool(self.app_id)
+
+    @property
+    def kind(self) -> str:
+        """Where it is kept: there may be a million customers, and few others."""
+        return CUSTOMER if self.partner_id else ACCOUNT
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who acts for an account. `password` is a PHC string, "" where there is none. Tokens hold as
+    long as `epoch` is what it was when they were issued."""
+
+    id: str
+    account_id: str
+    name: str
+    password: str = ""
+    epoch: int = 0
+    disabled: bool = False
+
+    def __repr__(self) -> str:
+        return f"User(id={self.id!r}, account_id={self.account_id!r}, name={self.name!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("id", self.id), ("account_id", self.account_id), ("name", self.name)]
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """A user, for whom it acts, and the app of a partner."""
+
+    account: Account
+    user: User
+    app: App | None
+
+
+class Accounts:
+    """Reads and changes accounts and users. A change is seen by every process within a second."""
+
+    def __init__(self, store: RecordStore, keys: KeyRing, apps: Apps) -> None:
+        self.store, self.keys, self._apps = store, keys, apps
+        self._callers: Fresh[Caller] = Fresh()
+
+    async def create_partner(
+        self,
+        *,
+        name: str,
+        now: datetime,
+        brand: str = "",
+        language: str = "",
+        app_id: str = "",
+        demo: bool = False,
+    ) -> Account:
+        """Add a partner, and an app of its name unless `app_id` names one that is no other's.
+
+        Raises RequestInvalid, and AccessDenied when there is no such app.
+        """
+        writes = []
+        if app_id:
+            app = await self._apps.app(app_id, now)
+        else:
+            app, write = drafted(name=name, brand=brand, language=language)
+            writes.append(write)
+        account = Account(
+            id=new_id(), name=line(name, "name"), created_at=now, app_id=app.id, demo=demo
+        )
+        writes += [*added(account), Write(kind=APP, key=app.id, version=0, body=b"")]
+        await self._add(writes, now)
+        return account
+
+    async def create_other(self, *, name: str, now: datetime) -> Account:
+        """Add an account that is nobody's partner nor customer. Raises RequestInvalid."""
+        account = Account(id=new_id(), name=line(name, "name"), created_at=now)
+        await self._add(added(account), now)
+        return account
+
+    async def account(self, account_id: str, now: datetime) -> Account:
+        """An account of any kind. Raises AccessDenied when there is none."""
+        for kind in (CUSTOMER, ACCOUNT):
+            try:
+                account, _ = await self._read(kind, account_id, Account, now)
+            except AccessDenied:
+                continue
+            return account
+        raise AccessDenied(f"There is no account '{account_id}'.")
+
+    async def accounts(self, now: datetime) -> Sequence[Account]:
+        """All that are no customers, oldest first."""
+        return await self._all(ACCOUNT, now)
+
+    async def customers(self, now: datetime) -> Sequence[Account]:
+        """Every partner's, oldest first."""
+        return await self._all(CUSTOMER, now)
+
+    async def by_name(self, name: str, now: datetime) -> Account | None:
+        account_id = await self._claimant(NAME, folded(name), now)
+        return await self.account(account_id, now) if account_id else None
+
+    async def suspend(self, account_id: str, now: datetime) -> Account:
+        """Raises AccessDenied when there is none; so does `resume`."""
+        return await self._suspended(account_id, True, now)
+
+    async def resume(self, account_id: str, now: datetime) -> Account:
+        return await self._suspended(account_id, False, now)
+
+    async def create_user(self, account_id: str, name: str, now: datetime) -> User:
+        """Raises RequestInvalid, and AccessDenied when there is no such account."""
+        account = await self.account(account_id, now)
+        user = User(id=new_id(), account_id=account.id, name=line(name, "name"))
+        await self._add(added_user(user), now)
+        return user
+
+    async def user(self, user_id: str, now: datetime) -> User:
+        """Raises AccessDenied when there is none."""
+        user, _ = await self._read(USER, user_id, User, now)
+        return user
+
+    async def users(self, account_id: str, now: datetime) -> Sequence[User]:
+        records = await self.store.records(USER, now)
+        users = [msgspec.json.decode(record.body, type=User) for record in records]
+        return [user for user in users if user.account_id == account_id]
+
+    async def user_by_name(
+        self, account_name: str, user_name: str, now: datetime
+    ) -> tuple[Account, User] | None:
+        account = await self.by_name(account_name, now)
+        user = await self.user_of(account.id, user_name, now) if account else None
+        return (account, user) if account and user else None
+
+    async def user_of(self, account_id: str, user_name: str, now: datetime) -> User | None:
+        user_id = await self._claimant(USER_NAME, _in(account_id, user_name), now)
+        return await self.user(user_id, now) if user_id else None
+
+    async def set_password(self, user_id: str, password: str, now: datetime) -> User:
+        """Change it, which ends the user's tokens. Raises RequestInvalid, AccessDenied."""
+        if not password:
+            raise RequestInvalid("A password is not empty.", field="/password")
+        kept = await passwords.hash(password)
+        return await self._change_user(user_id, now, password=kept)
+
+    async def disable_user(self, user_id: str, now: datetime) -> User:
+        """Which ends its tokens, also for the time after `enable_user`. Raises AccessDenied."""
+        return await self._change_user(user_id, now, disabled=True)
+
+    async def enable_user(self, user_id: str, now: datetime) -> User:
+        """Raises AccessDenied when there is none."""
+        return await self._change_user(user_id, now, disabled=False)
+
+    async def end_tokens(self, user_id: str, now: datetime, *, also: Sequence[Write] = ()) -> User:
+        """End what was issued to a user, in one act with what makes that needed.
+
+        Raises AccessDenied, and RecordConflict when one of those writes does not fit.
+        """
+        return await self._change_user(user_id, now, also)
+
+    async def caller(self, user_id: str, now: datetime) -> Caller:
+        """For whom a user acts, as of the last second. Raises AccessDenied when there is none."""
+        return self._callers.get(user_id, now) or await self.caller_anew(user_id, now)
+
+    async def caller_anew(self, user_id: str, now: datetime) -> Caller:
+        """As of now."""
+        caller = await self.caller_as(await self.user(user_id, now), now)
+        return self._callers.keep(user_id, caller, now)
+
+    async def caller_as(self, user: User, now: datetime) -> Caller:
+        """For whom this user acts, as it was read."""
+        account = await self.account(user.account_id, now)
+        app = await self._apps.app(account.app_id, now) if account.is_partner else None
+        return Caller(account, user, app)
+
+    async def _all(self, kind: str, now: datetime) -> Sequence[Account]:
+        records = await self.store.records(kind, now)
+        accounts = [msgspec.json.decode(record.body, type=Account) for record in records]
+        return sorted(accounts, key=lambda account: account.created_at)
+
+    async def _suspended(self, account_id: str, suspended: bool, now: datetime) -> Account:
+        def changed(account: Account) -> Account:
+            return msgspec.structs.replace(account, suspended=suspended)
+
+        kind = (await self.account(account_id, now)).kind
+        return await self._change(kind, account_id, Account, changed, now)
+
+    async def _change_user(
+        self, user_id: str, now: datetime, also: Sequence[Write] = (), **changes: Any
+    ) -> User:
+        """Every change ends the user's tokens."""
+
+        def changed(user: User) -> User:
+            return msgspec.structs.replace(user, epoch=user.epoch + 1, **changes)
+
+        return await self._change(USER, user_id, User, changed, now, also)
+
+    async def _change(
+        self,
+        kind: str,
+        key: str,
+        shape: type[T],
+        change: Callable[[T], T],
+        now: datetime,
+        also: Sequence[Write] = (),
+    ) -> T:
+        """Apply a change to a record as it is; one that comes in between is not overwritten."""
+        while True:
+            found, version = await self._read(kind, key, shape, now)
+            changed = change(found)
+            try:
+                await self.store.write([_put(kind, key, changed, version), *also], now)
+            except RecordConflict as conflict:
+                if conflict.kind != kind:
+                    raise
+                continue
+            self._callers.clear()
+            return changed
+
+    async def _read(self, kind: str, key: str, shape: type[T], now: datetime) -> tuple[T, int]:
+        record = await self.store.record(kind, key, now) if key.isprintable() else None
+        if record is None:
+            raise AccessDenied(f"There is no {shape.__name__.lower()} '{key}'.")
+        return msgspec.json.decode(record.body, type=shape), record.version
+
+    async def _claimant(self, kind: str, key: str, now: datetime) -> str:
+        """Who claimed it, "" where nobody did."""
+        record = await self.store.record(kind, key, now) if key.isprintable() else None
+        return record.body.decode() if record else ""
+
+    async def _add(self, writes: Sequence[Write], now: datetime) -> None:
+        """Raises RequestInvalid for what is claimed by another."""
+        try:
+            await self.store.write(writes, now)
+        except RecordConflict as conflict:
+            field = "/app_id" if conflict.kind == APP else "/name"
+            raise RequestInvalid("This is another's already.", field=field) from None
+
+
+def added(account: Account) -> list[Write]:
+    """What adds an account, unless its name is another's."""
+    name = Write(kind=NAME, key=folded(account.name), version=0, body=account.id.encode())
+    return [_put(account.kind, account.id, account), name]
+
+
+def added_user(user: User) -> list[Write]:
+    """What adds a user, unless its account has one of that name."""
+    name = _in(user.account_id, user.name)
+    claim = Write(kind=USER_NAME, key=name, version=0, body=user.id.encode())
+    return [_put(USER, user.id, user), claim]
+
+
+def folded(name: str) -> str:
+    """What makes two names one: they differ in case only."""
+    return name.casefold()
+
+
+def new_id() -> str:
+    """As the vendor's: 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
+def _in(account_id: str, user_name: str) -> str:
+    return f"{account_id}:{folded(user_name)}"
+
+
+def _put(kind: str, key: str, value: object, version: int = 0) -> Write:
+    return Write(kind=kind, key=key, version=version, body=msgspec.json.encode(value))

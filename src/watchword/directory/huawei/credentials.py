@@ -1,0 +1,306 @@
+"""Credentials: access keys that sign, passwords that log in, and the tokens that either gives."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from hmac import compare_digest
+from string import ascii_letters, ascii_uppercase, digits
+from typing import Any
+
+import msgspec
+
+from watchword.directory import passwords
+from watchword.directory.fresh import Fresh
+from watchword.directory.huawei.accounts import Accounts, Caller, User, folded
+from watchword.domain.quota import Scope
+from watchword.errors import AccessDenied, QuotaExceeded, RecordConflict
+from watchword.ports import Write
+from watchword.service.guard import Guard
+from watchword.service.house import House
+
+TOKEN_TTL = timedelta(hours=24)
+"""Contract, section 3."""
+WRONG_SIGNATURES, LOCKED_FOR = 5, timedelta(minutes=5)
+"""Contract, section 4."""
+WRONG_PASSWORDS, PASSWORD_WINDOW = 10, timedelta(minutes=15)
+"""DESIGN, section 3."""
+
+_KEY, _TOKEN = "huawei_key", "huawei_token"
+_WRONG = "The user name or password is wrong."
+
+
+class AccessKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The key AK of a user. Its secret SK is sealed under the AK. A temporary key has an end, and
+    comes with a security token, of which `security_token` is the SHA-256 digest."""
+
+    id: str
+    user_id: str
+    account_id: str
+    secret: bytes
+    created_at: datetime
+    security_token: bytes = b""
+    expires_at: datetime | None = None
+    note: str = ""
+
+    @property
+    def is_temporary(self) -> bool:
+        return self.expires_at is not None
+
+    def has_expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
+
+
+class Signing(msgspec.Struct, frozen=True):
+    """What proves a signature: the key, the secret that it hides, and who speaks with it."""
+
+    key: AccessKey
+    secret: bytes
+    caller: Caller
+
+    def __repr__(self) -> str:
+        return f"Signing(key={self.key.id!r}, secret=***)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("key", self.key.id)]
+
+
+class _Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A token as it is kept, under its digest."""
+
+    user_id: str
+    epoch: int
+    expires_at: datetime
+
+    def is_of(self, user: User) -> bool:
+        return not user.disabled and user.epoch == self.epoch
+
+
+class _Failed(msgspec.Struct, frozen=True):
+    """Whether any signature was wrong of late, and until when no more may be."""
+
+    any: bool = False
+    until: datetime | None = None
+
+
+class Credentials:
+    """Makes and proves them. A revocation is seen by every process within a second.
+
+    `lock_by_network` locks an access key for the network that the wrong signatures come from, else
+    for everyone, as the vendor does.
+    """
+
+    def __init__(self, accounts: Accounts, house: House, *, lock_by_network: bool = True) -> None:
+        self._accounts, self._store, self._ring = accounts, house.store, house.keys
+        self._lock_by_network = lock_by_network
+        self._signatures = Guard(house, "access_key", WRONG_SIGNATURES, LOCKED_FOR)
+        self._passwords = Guard(house, "password", WRONG_PASSWORDS, PASSWORD_WINDOW)
+        self._opened: Fresh[tuple[AccessKey, bytes]] = Fresh()
+        self._tokens: Fresh[_Token] = Fresh()
+        self._failed: Fresh[_Failed] = Fresh()
+
+    async def create_key(
+        self, user_id: str, now: datetime, *, ttl: timedelta | None = None, note: str = ""
+    ) -> tuple[AccessKey, str, str]:
+        """Make a key; its SK and security token ("" without `ttl`) are shown by this answer alone.
+
+        A lasting key ends the user's tokens, a temporary one does not. Raises AccessDenied when
+        there is no such user.
+        """
+        user = await self._accounts.user(user_id, now)
+        ak, sk = _random(ascii_uppercase + digits, 20), _random(ascii_letters + digits, 40)
+        security_token = secrets.token_urlsafe(96) if ttl else ""
+        key = AccessKey(
+            id=ak,
+            user_id=user.id,
+            account_id=user.account_id,
+            secret=self._ring.seal(sk.encode(), ak.encode()),
+            created_at=now,
+            security_token=sha256(security_token.encode()).digest() if ttl else b"",
+            expires_at=now + ttl if ttl else None,
+            note=note,
+        )
+        body = msgspec.json.encode(key)
+        await self._write(
+            key, Write(kind=_KEY, key=ak, version=0, body=body, expires_at=key.expires_at), now
+        )
+        return key, sk, security_token
+
+    async def revoke_key(self, ak: str, now: datetime) -> None:
+        """End a key, and with a lasting one the user's tokens. Raises AccessDenied."""
+        key, version = await self._key(ak, now)
+        try:
+            await self._write(key, Write(kind=_KEY, key=ak, version=version, body=None), now)
+        except RecordConflict:  # another revoked it meanwhile
+            raise AccessDenied(f"There is no access key '{ak}'.") from None
+        self._opened.clear()
+
+    async def keys(self, now: datetime) -> Sequence[AccessKey]:
+        records = await self._store.records(_KEY, now)
+        return [msgspec.json.decode(record.body, type=AccessKey) for record in records]
+
+    async def signing(self, ak: str, now: datetime) -> Signing:
+        """What a signature with this key has to prove, a disabled user's too. Raises AccessDenied
+        for a key that is unknown, revoked or over."""
+        key, secret = self._opened.get(ak, now) or await self._open(ak, now)
+        if key.has_expired(now):
+            raise AccessDenied(f"The access key '{ak}' has expired.")
+        return Signing(key, secret, await self._accounts.caller(key.user_id, now))
+
+    async def refuse_if_locked(self, ak: str, network: str, now: datetime) -> None:
+        """Raises QuotaExceeded while no more signatures may be wrong.
+
+        The store is asked at most once a second; what fails here is known here at once.
+        """
+        where = self._lock(ak, network)
+        if (failed := self._failed.get(where, now)) is None:
+            looked = await self._look(where, now)
+            # A signature that failed during the look knows more than it.
+            failed = self._failed.get(where, now) or self._failed.keep(where, looked, now)
+        if failed.until and now < failed.until:
+            raise QuotaExceeded(
+                scope=Scope.CREDENTIAL,
+                retry_in=failed.until - now,
+                amount=WRONG_SIGNATURES,
+                window=LOCKED_FOR,
+            )
+
+    async def failed(self, ak: str, network: str, now: datetime) -> None:
+        """Count a wrong signature. Raises QuotaExceeded when no more may be wrong."""
+        where = self._lock(ak, network)
+        await self._signatures.count(*where, now)
+        self._failed.keep(where, await self._look(where, now), now)
+
+    async def succeeded(self, ak: str, network: str, now: datetime) -> None:
+        """Forget the wrong signatures that `refuse_if_locked` saw: only those in a row count."""
+        where = self._lock(ak, network)
+        failed = self._failed.get(where, now)
+        if failed and failed.any:
+            await self._signatures.clear(*where, now)
+            self._failed.keep(where, _Failed(), now)
+
+    async def log_in(
+        self,
+        *,
+        user_id: str = "",
+        user_name: str = "",
+        account_name: str = "",
+        account_id: str = "",
+        password: str,
+        network: str,
+        now: datetime,
+    ) -> Caller:
+        """Prove a user by its password: one named by its id, or by its name and its account.
+
+        Raises QuotaExceeded, and AccessDenied; an unknown or disabled user costs and reads the same
+        as a wrong password.
+        """
+        account, name = account_name or account_id, user_name
+        user = await self._named(user_id, name, account_name, account_id, now)
+        whose = user.id if user else user_id or f"{folded(account)}\n{folded(name)}"
+        async with passwords.turn():
+            await self._passwords.count(whose, network, now)
+            kept = user.password if user and not user.disabled else None
+            if not await passwords.is_right(kept, password) or user is None:
+                raise AccessDenied(_WRONG)
+            await self._passwords.clear(whose, network, now)
+        return await self._accounts.caller_as(user, now)
+
+    async def log_in_by_key(self, ak: str, secret: str, network: str, now: datetime) -> Caller:
+        """Prove a user by a lasting key and its secret, under the same lock as signatures.
+
+        Raises QuotaExceeded, AccessDenied.
+        """
+        signing = await self.signing(ak, now)
+        if signing.key.is_temporary or signing.caller.user.disabled:
+            raise AccessDenied
+        await self.refuse_if_locked(ak, network, now)
+        if not compare_digest(signing.secret, secret.encode("utf-8", "surrogatepass")):
+            await self.failed(ak, network, now)
+            raise AccessDenied
+        await self.succeeded(ak, network, now)
+        return signing.caller
+
+    async def issue_token(self, caller: Caller, now: datetime) -> tuple[str, datetime]:
+        """A token for whoever was proven, beside those it has, and when it ends."""
+        token, expires_at = secrets.token_urlsafe(48), now + TOKEN_TTL
+        kept = _Token(user_id=caller.user.id, epoch=caller.user.epoch, expires_at=expires_at)
+        write = Write(
+            kind=_TOKEN,
+            key=_digest(token),
+            version=0,
+            body=msgspec.json.encode(kept),
+            expires_at=expires_at,
+        )
+        await self._store.write([write], now)
+        return token, expires_at
+
+    async def bearer(self, token: str, now: datetime) -> Caller:
+        """Say whose token this is. Raises AccessDenied when it is unknown or has ended, as it does
+        when the user's password or keys change or the user is disabled."""
+        digest = _digest(token)
+        kept = self._tokens.get(digest, now) or await self._token(digest, now)
+        if kept.expires_at <= now:
+            raise AccessDenied
+        # Before it is refused, a token newer than what we remember of its user is looked up.
+        for look in (self._accounts.caller, self._accounts.caller_anew):
+            caller = await look(kept.user_id, now)
+            if kept.is_of(caller.user):
+                return caller
+        raise AccessDenied
+
+    async def _write(self, key: AccessKey, write: Write, now: datetime) -> None:
+        """Change a key. Tokens end with any change of a lasting one (contract, section 3)."""
+        if key.is_temporary:
+            await self._store.write([write], now)
+        else:
+            await self._accounts.end_tokens(key.user_id, now, also=[write])
+
+    async def _open(self, ak: str, now: datetime) -> tuple[AccessKey, bytes]:
+        key, _ = await self._key(ak, now)
+        return self._opened.keep(ak, (key, self._ring.unseal(key.secret, ak.encode())), now)
+
+    async def _key(self, ak: str, now: datetime) -> tuple[AccessKey, int]:
+        record = await self._store.record(_KEY, ak, now) if ak.isprintable() else None
+        if record is None:
+            raise AccessDenied(f"There is no access key '{ak}'.")
+        return msgspec.json.decode(record.body, type=AccessKey), record.version
+
+    async def _token(self, digest: str, now: datetime) -> _Token:
+        record = await self._store.record(_TOKEN, digest, now)
+        if record is None:
+            raise AccessDenied
+        return self._tokens.keep(digest, msgspec.json.decode(record.body, type=_Token), now)
+
+    def _lock(self, ak: str, network: str) -> tuple[str, str]:
+        return ak, network if self._lock_by_network else ""
+
+    async def _look(self, where: tuple[str, str], now: datetime) -> _Failed:
+        try:
+            return _Failed(await self._signatures.look(*where, now))
+        except QuotaExceeded as locked:
+            return _Failed(any=True, until=now + locked.retry_in)
+
+    async def _named(
+        self, user_id: str, user_name: str, account_name: str, account_id: str, now: datetime
+    ) -> User | None:
+        if user_id:
+            try:
+                return await self._accounts.user(user_id, now)
+            except AccessDenied:
+                return None
+        if account_id:
+            return await self._accounts.user_of(account_id, user_name, now)
+        found = await self._accounts.user_by_name(account_name, user_name, now)
+        return found[1] if found else None
+
+
+def _digest(token: str) -> str:
+    """A token has 384 random bits: a plain digest of it tells nothing."""
+    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _random(alphabet: str, length: int) -> str:
+    return "".join(secrets.choice(alphabet) for _ in range(length))

@@ -1,0 +1,355 @@
+"""Huawei Cloud's dialect on the wire: what may be asked, what is told, and what each means to us.
+
+Missing and null are the same, and what we do not know is not looked at: the vendor's clients leave
+a member out by either, and send more than the pages name (contracts/huawei.md, sections 1 and 6).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+import phonenumbers
+
+from watchword.directory.huawei.accounts import Account, Caller
+from watchword.directory.huawei.customers import Registration
+from watchword.domain.destination import Destination, mailbox, phone
+from watchword.domain.purpose import Purpose
+from watchword.errors import RequestInvalid
+
+LONGEST_MAILBOX = 64
+LONGEST_PHONE = 32
+LONGEST_LANG = 16
+LONGEST_TIMEOUT_MIN = 3000
+LONGEST_LIFE_MIN = 60
+USUAL_LIFE_MIN = 10
+LIFE_BEYOND_MIN = 5
+LANGUAGES = ("zh-cn", "en-us")
+_SMS, _EMAIL = 1, 2
+_REGISTER, _BANK_CARD = 29, 18
+_AREA = re.compile(r"[A-Za-z]{2}")
+_SEARCHED_PHONE = re.compile(r"00\d{2}-\d{1,59}", re.ASCII)
+
+encode = msgspec.json.Encoder().encode
+
+
+class EmailMalformed(RequestInvalid):
+    """The email address is empty or malformed."""
+
+
+class PhoneMalformed(RequestInvalid):
+    """The mobile number is malformed."""
+
+
+class ValueUnknown(RequestInvalid):
+    """The parameter is well-formed and means nothing."""
+
+
+class ResellerDenied(RequestInvalid):
+    """You have no right on this reseller."""
+
+
+class CodeWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Send a code. The China edition writes to phones, the international one to mailboxes."""
+
+    receiver_type: int | None = None
+    email: str | None = None
+    mobile_phone: str | None = None
+    timeout: int | None = None
+    lang: str | None = None
+    scene: int | None = None
+    customer_id: str | None = None
+
+
+class NewCustomer(msgspec.Struct, frozen=True, kw_only=True):
+    """Create a customer of the calling partner, with a code where an address comes with it."""
+
+    domain_area: str | None = None
+    xaccount_id: str | None = None
+    xaccount_type: str | None = None
+    domain_name: str | None = None
+    email: str | None = None
+    mobile_phone: str | None = None
+    verification_code: str | None = None
+    password: str | None = None
+    is_close_market_ms: str | None = None
+    indirect_partner_id: str | None = None
+    include_association_result: bool | None = None
+
+
+class Searched(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether somebody has a mailbox, a phone or a log-in name already."""
+
+    search_type: str | None = None
+    search_value: str | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A code in our words: where to, for what, how long it lives, what else it is bound to."""
+
+    destination: Destination
+    channel: Literal["sms", "email"]
+    purpose: Purpose
+    ttl: timedelta
+    language: str
+    customer_id: str
+
+
+class Name(msgspec.Struct, frozen=True, kw_only=True):
+    """A Keystone reference, by name or id."""
+
+    id: str = ""
+    name: str = ""
+
+
+class LoggingIn(msgspec.Struct, frozen=True, kw_only=True):
+    id: str = ""
+    name: str = ""
+    domain: Name = Name()
+    password: str = ""
+
+
+class ByPassword(msgspec.Struct, frozen=True, kw_only=True):
+    user: LoggingIn = LoggingIn()
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    key: str = ""
+
+
+class ByAccessKey(msgspec.Struct, frozen=True, kw_only=True):
+    access: Key = Key()
+    secret: Key = Key()
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    methods: tuple[str, ...]
+    password: ByPassword = ByPassword()
+    hw_ak_sk: ByAccessKey = ByAccessKey()
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token is for; none of it where the caller left it out."""
+
+    domain: Name | None = None
+    project: Name | None = None
+
+
+class Auth(msgspec.Struct, frozen=True, kw_only=True):
+    identity: Identity
+    scope: Scope = Scope()
+
+
+class TokenWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Keystone's request for a token (contract, section 3)."""
+
+    auth: Auth
+
+
+def wanted(asked: CodeWanted, default_language: str) -> Wanted:
+    """Raises RequestInvalid, and EmailMalformed where only the mailbox is wrong."""
+    ttl, language = _ttl(asked.timeout), _language(asked.lang, default_language)
+    if asked.receiver_type == _EMAIL:
+        return Wanted(
+            destination=_mailbox(asked.email),
+            channel="email",
+            purpose=Purpose.SIGN_UP,
+            ttl=ttl,
+            language=language,
+            customer_id="",
+        )
+    if asked.receiver_type != _SMS:
+        raise RequestInvalid("receiver_type is 2 (email) or 1 (SMS).", field="/receiver_type")
+    purpose, customer_id = _scene(asked)
+    return Wanted(
+        destination=_chinese_phone(asked.mobile_phone or ""),
+        channel="sms",
+        purpose=purpose,
+        ttl=ttl,
+        language=language,
+        customer_id=customer_id,
+    )
+
+
+def registration(asked: NewCustomer) -> tuple[Registration, str]:
+    """A customer to be, and the code that came along ("" without an address). Raises RequestInvalid
+    and kin."""
+    destination = _address(asked)
+    if asked.indirect_partner_id:
+        raise ResellerDenied
+    return (
+        Registration(
+            xaccount_id=_text(asked.xaccount_id, "xaccount_id", 128),
+            xaccount_type=_text(asked.xaccount_type, "xaccount_type", 64),
+            domain_name=asked.domain_name or "",
+            destination=destination,
+            password=asked.password or "",
+            area=_area(asked.domain_area, required=asked.mobile_phone is None),
+            wants_marketing=not _truth(asked.is_close_market_ms, "is_close_market_ms"),
+        ),
+        _code(asked.verification_code) if destination else "",
+    )
+
+
+def searched(asked: Searched) -> tuple[Literal["email", "mobile", "name"], str | Destination]:
+    """What to look for, and whose. Raises RequestInvalid."""
+    value = _text(asked.search_value, "search_value", 64)
+    if asked.search_type == "email":
+        return "email", mailbox(value, field="/search_value")
+    if asked.search_type == "name":
+        return "name", value
+    if asked.search_type != "mobile":
+        raise RequestInvalid("search_type is email, mobile or name.", field="/search_type")
+    if not _SEARCHED_PHONE.fullmatch(value):
+        raise RequestInvalid("A mobile number is written 00XX-XXXXXXXX.", field="/search_value")
+    return "mobile", phone(value, field="/search_value")
+
+
+def registered(customer: Account) -> bytes:
+    return encode({"domain_id": customer.id, "domain_name": customer.name})
+
+
+def found(kind: str, used: int, most: int) -> bytes:
+    """`most` is how many may share a phone; only for one is it told how many are left."""
+    left = max(0, most - used)
+    taken = used > 0 if kind != "mobile" else left == 0
+    told: dict[str, Any] = {
+        "error_code": "CBC.0000",
+        "error_msg": "Success.",
+        "check_result": "used_by_user" if taken else "available",
+    }
+    if kind == "mobile":
+        told["mobile_remain_available_num"] = left
+    return encode(told)
+
+
+def domains(account: Account, endpoint: str) -> bytes:
+    """Keystone's list of the domains that a caller may work in: its own."""
+    here = f"{endpoint}/v3/auth/domains"
+    domain = {
+        "id": account.id,
+        "name": account.name,
+        "enabled": not account.suspended,
+        "description": "",
+        "links": {"self": f"{endpoint}/v3/domains/{account.id}"},
+    }
+    links = {"self": here, "previous": None, "next": None}
+    return encode({"domains": [domain], "links": links})
+
+
+def token(
+    caller: Caller, scope: Scope, methods: tuple[str, ...], issued_at: datetime, ends_at: datetime
+) -> bytes:
+    """What Keystone says of a token; the token itself goes into a header."""
+    domain = {"id": caller.account.id, "name": caller.account.name}
+    told: dict[str, Any] = {
+        "methods": methods,
+        "issued_at": _instant(issued_at),
+        "expires_at": _instant(ends_at),
+        "user": {"id": caller.user.id, "name": caller.user.name, "domain": domain},
+        "roles": [{"id": "0", "name": "te_admin"}],
+        "catalog": [],
+    }
+    if scope.project is not None:
+        project = scope.project
+        told["project"] = {
+            "id": project.id or project.name,
+            "name": project.name or project.id,
+            "domain": domain,
+        }
+    elif scope.domain is not None:
+        told["domain"] = domain
+    return encode({"token": told})
+
+
+def _ttl(timeout: int | None) -> timedelta:
+    """The page's two rules together: 1 to 60 as asked, 61 to 3000 is 5 minutes."""
+    if timeout is None:
+        return timedelta(minutes=USUAL_LIFE_MIN)
+    if not 1 <= timeout <= LONGEST_TIMEOUT_MIN:
+        raise RequestInvalid(f"timeout is 1 to {LONGEST_TIMEOUT_MIN} minutes.", field="/timeout")
+    return timedelta(minutes=timeout if timeout <= LONGEST_LIFE_MIN else LIFE_BEYOND_MIN)
+
+
+def _language(lang: str | None, default: str) -> str:
+    if lang and len(lang) > LONGEST_LANG:
+        raise RequestInvalid(f"lang has at most {LONGEST_LANG} characters.", field="/lang")
+    asked = (lang or "").casefold()
+    return asked if asked in LANGUAGES else default
+
+
+def _mailbox(text: str | None) -> Destination:
+    if text and len(text) > LONGEST_MAILBOX:
+        raise RequestInvalid(f"email has at most {LONGEST_MAILBOX} characters.", field="/email")
+    try:
+        return mailbox(text or "")
+    except RequestInvalid:
+        raise EmailMalformed(field="/email") from None
+
+
+def _chinese_phone(text: str) -> Destination:
+    """With or without its country code. Raises RequestInvalid for other countries' too."""
+    field = "/mobile_phone"
+    if len(text) > LONGEST_PHONE:
+        raise RequestInvalid(f"mobile_phone has at most {LONGEST_PHONE} characters.", field=field)
+    found = phone(text if text.startswith(("+", "00")) else f"+86{text}", field=field)
+    if found.country != "CN":
+        raise RequestInvalid("mobile_phone is a Chinese number.", field=field)
+    return found
+
+
+def _scene(asked: CodeWanted) -> tuple[Purpose, str]:
+    scene = _REGISTER if asked.scene is None else asked.scene
+    if scene == _REGISTER:
+        return Purpose.SIGN_UP, ""
+    if scene != _BANK_CARD:
+        raise RequestInvalid("scene is 29 (register) or 18 (bank card).", field="/scene")
+    return Purpose.BIND, _text(asked.customer_id, "customer_id", 64)
+
+
+def _address(asked: NewCustomer) -> Destination | None:
+    if asked.email is not None and asked.mobile_phone is not None:
+        raise RequestInvalid("A customer has an email or a mobile_phone.", field="/mobile_phone")
+    if asked.mobile_phone is not None:
+        try:
+            return _chinese_phone(asked.mobile_phone)
+        except RequestInvalid as error:
+            raise PhoneMalformed(str(error), field=error.field) from None
+    return None if asked.email is None else mailbox(asked.email, field="/email")
+
+
+def _code(code: str | None) -> str:
+    if code is None or len(code) != 6:
+        raise RequestInvalid(
+            "verification_code has 6 characters, and comes with an address.",
+            field="/verification_code",
+        )
+    return code
+
+
+def _area(area: str | None, *, required: bool) -> str:
+    if area is None and not required:
+        return ""
+    if not _AREA.fullmatch(area or ""):
+        raise RequestInvalid("domain_area is a country's two letters.", field="/domain_area")
+    if (area or "").upper() not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueUnknown("domain_area names no country.", field="/domain_area")
+    return (area or "").upper()
+
+
+def _text(text: str | None, name: str, most: int) -> str:
+    if not text or len(text) > most:
+        raise RequestInvalid(f"{name} has 1 to {most} characters.", field=f"/{name}")
+    return text
+
+
+def _truth(text: str | None, name: str) -> bool:
+    if text not in (None, "true", "false"):
+        raise RequestInvalid(f'{name} is "true" or "false".', field=f"/{name}")
+    return text == "true"
+
+
+def _instant(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%S.%f}Z"
