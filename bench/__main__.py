@@ -23,7 +23,7 @@ from bench.results import Machine, Results
 from bench.rig import Plan
 from bench.schedule import Part, schedule
 
-ALL = ("send", "check", "million", "sweep", "processes")
+ALL = ("send", "check", "dialects", "million", "sweep", "processes")
 MILLION = 1_000_000
 _QUICK_ROWS = 10_000
 
@@ -64,6 +64,9 @@ def measure(plan: Plan, results: Results, asked: argparse.Namespace, tell: scena
     for deliver in workers if kinds else ():
         tell(f"worker {'on' if deliver else 'off'}")
         results.speed += scenarios.speed(plan, tell, kinds=kinds, deliver=deliver)
+    if "dialects" in asked.only:
+        tell("dialects, worker on")
+        results.dialects = scenarios.dialects(plan, tell)
     if "million" in asked.only:
         results.million = scenarios.million(plan, tell)
     if "sweep" in asked.only:
@@ -118,7 +121,12 @@ def _read(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("scripts/bench", description="Measure what watchword costs.")
     parser.add_argument("--quick", action="store_true", help="a minute: does it work at all?")
     parser.add_argument("--only", type=_among(ALL), default=list(ALL), help=",".join(ALL))
-    parser.add_argument("--worker", choices=("off", "on", "both"), default="both", help="both")
+    parser.add_argument(
+        "--worker",
+        choices=("off", "on", "both"),
+        default="both",
+        help="for send and check; dialects have it on",
+    )
     parser.add_argument("--clients", type=_numbers, help="1,8,32,128")
     parser.add_argument("--seconds", type=float, help="how long a window is open")
     parser.add_argument("--rounds", type=int, help="windows of each kind; medians are reported")

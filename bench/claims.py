@@ -8,10 +8,13 @@ import msgspec
 
 from bench.measure import BUSY, CONSTANT, CROWD, PLAIN, Beside, Figure
 from bench.results import Results
-from bench.scenarios import SWEPT_WITHIN
+from bench.scenarios import SWEPT_WITHIN, Dialects
 
 RATIOS = {"send": 0.22, "check": 0.35}
 COMMITS = 2
+SIGNED_TO_NATIVE = 0.7
+SENT = {"native": 201, "huawei": 204}
+"""What each dialect answers to a send."""
 KEPT_WITH_A_MILLION = 0.85
 RESIDENT_MIB = 150.0
 SLOWED_BY_SWEEPING = 3.0
@@ -38,6 +41,8 @@ def claims(results: Results) -> Iterator[Claim]:
     """Only of what was measured."""
     for figure in results.speed:
         yield from _of_speed(figure, results)
+    if results.dialects is not None:
+        yield from _of_dialects(results.dialects)
     if (million := results.million) is not None:
         kept = "send rate with the full store, as a share of the empty one's"
         yield _at_least(kept, million.kept, KEPT_WITH_A_MILLION)
@@ -64,6 +69,15 @@ def _of_speed(figure: Figure, results: Results) -> Iterator[Claim]:
     for route, beside in ((CONSTANT, figure.to_constant), (PLAIN, figure.to_plain)):
         if beside is not None:
             yield from _of_beside(figure, route, beside, results.commit_ms)
+
+
+def _of_dialects(found: Dialects) -> Iterator[Claim]:
+    for figure in (found.native, found.huawei):
+        sent = SENT[figure.scenario]
+        others = sum(many for status, many in figure.statuses.items() if status != sent)
+        yield _at_most(f"{figure.scenario} sends to mailboxes: answers but {sent}", others, 0)
+    says = "huawei, signed, until delivered: ratio to native"
+    yield _at_least(says, found.ratio, SIGNED_TO_NATIVE)
 
 
 def _of_beside(

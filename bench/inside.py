@@ -13,8 +13,10 @@ from typing import TypeVar
 
 import msgspec
 
+from bench.signing import Partner
 from bench.traffic import Known, network, phone
 from watchword.bootstrap import Service, bootstrap
+from watchword.cli.account import newcomer
 from watchword.config import Settings
 from watchword.domain.app import App
 from watchword.domain.app import Scope as KeyScope
@@ -53,6 +55,11 @@ async def bearer_token(service: Service) -> str:
     scopes = (KeyScope.SEND, KeyScope.CHECK)
     _, token = await service.apps.create_key(app.id, scopes, now=datetime.now(UTC))
     return token
+
+
+async def partner(service: Service) -> Partner:
+    """A new partner of the Huawei dialect, with an access key."""
+    return msgspec.convert(await newcomer(service, APP), Partner)
 
 
 def known(answers: Sequence[bytes]) -> Callable[[Service], Awaitable[list[Known]]]:

@@ -17,6 +17,8 @@ import msgspec
 
 CHUNK = 65536
 PATIENCE = 15.0
+_NO_CONTENT = b"204"
+"""Such an answer has no length: it ends with its head."""
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)\r\n")
 
 
@@ -65,8 +67,7 @@ class Connection:
             raise ConnectionError("The server hung up.")
         unread = self.unread + chunk if self.unread else chunk
         head = unread.find(b"\r\n\r\n") + 4
-        length = _LENGTH.search(unread, 0, head) if head > 3 else None
-        if length is None or len(unread) < head + int(length[1]):
+        if head < 4 or len(unread) < head + _length(unread, head):
             self.unread = unread
             return False
         self._note(int(unread[9:12]), unread[head:])
@@ -170,3 +171,11 @@ class Client:
         for each in answers:
             each.seconds = seconds
         return answers
+
+
+def _length(answer: bytes, head: int) -> int:
+    """Of the body, told by a whole head."""
+    length = _LENGTH.search(answer, 0, head)
+    if length is None and answer[9:12] != _NO_CONTENT:
+        raise ValueError("The answer does not say how long it is.")
+    return int(length[1]) if length else 0

@@ -34,6 +34,14 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     statuses: dict[int, int]
 
 
+class Delivered(msgspec.Struct, frozen=True):
+    """The sends of a window with their delivery: a second until the last was received, and CPU
+    microseconds each."""
+
+    rate: float
+    cpu_us: float
+
+
 class Beside(msgspec.Struct, frozen=True, kw_only=True):
     """What a scenario does and spends as a share of a constant route, window by window; and that
     route's own p50."""
@@ -70,6 +78,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     to_constant: Beside | None = None
     to_plain: Beside | None = None
     rate_until_delivered: float | None = None
+    cpu_us_until_delivered: float | None = None
 
     @property
     def counts(self) -> bool:
@@ -127,7 +136,7 @@ def figure(
     worker: bool = False,
     constant: Sequence[Window] = (),
     plain: Sequence[Window] = (),
-    until_delivered: Sequence[float] = (),
+    until_delivered: Sequence[Delivered] = (),
 ) -> Figure:
     return Figure(
         scenario=scenario,
@@ -143,7 +152,10 @@ def figure(
         statuses=dict(sum((Counter(w.statuses) for w in windows), Counter[int]())),
         to_constant=Beside.medians(windows, constant) if constant else None,
         to_plain=Beside.medians(windows, plain) if plain else None,
-        rate_until_delivered=median(until_delivered) if until_delivered else None,
+        rate_until_delivered=median(d.rate for d in until_delivered) if until_delivered else None,
+        cpu_us_until_delivered=(
+            median(d.cpu_us for d in until_delivered) if until_delivered else None
+        ),
     )
 
 

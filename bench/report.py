@@ -9,7 +9,7 @@ from bench.claims import claims
 from bench.measure import Figure
 from bench.results import Results
 from bench.sampling import Place
-from bench.scenarios import Crowded, Million, Sweeping
+from bench.scenarios import Crowded, Dialects, Million, Sweeping
 
 _MOST_MODULES = 25
 _MOST_FUNCTIONS = 40
@@ -30,6 +30,8 @@ def _sections(results: Results) -> Iterator[str]:
         yield f"One bare commit on this disk (p50): {results.commit_ms:.3f} ms."
     if results.speed:
         yield _speed(results.speed)
+    if results.dialects is not None:
+        yield _dialects(results.dialects)
     if results.million is not None:
         yield _million(results.million)
     if results.sweep is not None:
@@ -84,6 +86,34 @@ def _notes(figure: Figure) -> Iterator[str]:
 def _refusals(figure: Figure) -> str:
     strange = {s: n for s, n in figure.statuses.items() if not 200 <= s < 300}
     return ", ".join(f"{n} x {status}" for status, n in strange.items())
+
+
+def _dialects(found: Dialects) -> str:
+    heads = (
+        *("dialect", "until delivered/s", "per second", "p50 ms", "p99 ms"),
+        *("CPU us", "CPU us until delivered", "server busy", "client busy", "others", "note"),
+    )
+    return (
+        f"Sends to mailboxes by {found.native.clients} clients, worker on, in turns: signed ones "
+        f"of the Huawei dialect reach {found.ratio:.3f} of the native rate, until all are "
+        "delivered.\n\n"
+    ) + table(heads, [_dialect_row(figure) for figure in (found.native, found.huawei)])
+
+
+def _dialect_row(figure: Figure) -> tuple[str, ...]:
+    return (
+        figure.scenario,
+        _or_blank(figure.rate_until_delivered, ".0f"),
+        f"{figure.rate:.0f}",
+        f"{figure.p50:.2f}",
+        f"{figure.p99:.2f}",
+        f"{figure.cpu_us:.0f}",
+        _or_blank(figure.cpu_us_until_delivered, ".0f"),
+        f"{figure.busy:.0%}",
+        f"{figure.client_busy:.0%}",
+        f"{figure.others:.0%}",
+        "; ".join(_notes(figure)),
+    )
 
 
 def _million(found: Million) -> str:

@@ -6,7 +6,7 @@ import msgspec
 
 from bench.measure import Figure
 from bench.sampling import Place
-from bench.scenarios import Crowded, Million, Sweeping
+from bench.scenarios import Crowded, Dialects, Million, Sweeping
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +26,7 @@ class Results(msgspec.Struct, kw_only=True):
     command: str
     commit_ms: float | None = None
     speed: list[Figure] = []
+    dialects: Dialects | None = None
     million: Million | None = None
     sweep: Sweeping | None = None
     processes: list[Crowded] = []

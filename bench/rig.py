@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter
 
 import msgspec
 
 from bench import inside
 from bench.load import Answers, Client
-from bench.measure import CROWD, Window, loaded
+from bench.measure import CROWD, Delivered, Window, loaded
 from bench.process import ServerProcess
+from bench.signing import SignedTraffic
 from bench.traffic import Traffic
 
 CREATED = 201
@@ -61,6 +63,12 @@ class Rig:
                 client.closed_loop(islice(constants, _WARM_UP), _FOR_EVER)
             client.closed_loop(requests, _FOR_EVER)
 
+    def warm_up_signed(self, traffic: SignedTraffic) -> None:
+        """The same for sends of the Huawei dialect."""
+        with self.client(CROWD) as client:
+            client.closed_loop(islice(traffic.sends(), _WARM_UP), _FOR_EVER)
+        self.server.do("wait until delivered")
+
     def constant(self, clients: int) -> Window:
         return self.load(self.traffic.constants(), clients)[0]
 
@@ -84,6 +92,15 @@ class Rig:
             return loaded(
                 self.server, client, lambda: client.closed_loop(requests, self.plan.seconds)[0]
             )
+
+    def until_delivered(self, send: Callable[[], Window]) -> tuple[Window, Delivered]:
+        """A window of sends, and what they took until all were delivered."""
+        started_at, spent = perf_counter(), self.server.cpu_seconds()
+        window = send()
+        self.server.do("wait until delivered")
+        sent = sum(window.statuses.values())
+        cpu_us = (self.server.cpu_seconds() - spent) / max(1, sent) * 1e6
+        return window, Delivered(sent / (perf_counter() - started_at), cpu_us)
 
     def steady(self, client: Client, rate: float, seconds: float) -> Window:
         """Sends that come at a rate of their own."""

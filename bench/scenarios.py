@@ -12,20 +12,25 @@ from typing import NamedTuple
 
 import msgspec
 
+from bench import inside
 from bench.load import Answers, Client
-from bench.measure import CONSTANT, CROWD, PLAIN, Figure, Window, figure
+from bench.measure import CONSTANT, CROWD, PLAIN, Delivered, Figure, Window, figure
 from bench.rig import Plan, Rig, new_data, rig_on, rigged, several
 from bench.sampling import Place
 from bench.seed import ROWS_A_SEND, seed
+from bench.signing import SignedTraffic
 from bench.traffic import Traffic
 
 Tell = Callable[[str], None]
+Sent = tuple[Window, Delivered]
 
 SWEPT_WITHIN = 600.0
 SLICE = 2.5
 """A slice of the sweep is so many windows long."""
 CROWDS = [(cores, processes) for cores in (1, 2) for processes in (2, 4)]
 _SPARE = 1.05
+_SIGNED = 200_000_000
+"""Mailboxes of signed sends are numbered from here on, so that no native send meets one."""
 _WARM_UP_S = 0.5
 
 
@@ -37,6 +42,15 @@ class Crowded(msgspec.Struct, frozen=True, kw_only=True):
     rates: list[float]
     fairness: float
     statuses: dict[int, int]
+
+
+class Dialects(msgspec.Struct, frozen=True, kw_only=True):
+    """Signed sends of the Huawei dialect in turns with native ones, until all are delivered: what
+    the dialect's rate is as a share of the native one."""
+
+    native: Figure
+    huawei: Figure
+    ratio: float
 
 
 class Million(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +84,7 @@ class Turn(NamedTuple):
     constant: Window
     window: Window
     plain: Window
-    until_delivered: float | None = None
+    until_delivered: Delivered | None = None
 
     def __str__(self) -> str:
         beside = f"of {self.constant.rate:.0f}/s, plain {self.plain.rate:.0f}/s"
@@ -109,7 +123,7 @@ def _turn(rig: Rig, kind: str, clients: int) -> Turn:
         checks = rig.checks_for_a_window(clients)
         return Turn(rig.constant(clients), rig.check(clients, checks), rig.plain_constant(clients))
     constant = rig.constant(clients)
-    window, delivered = _sent_and_delivered(rig, clients)
+    window, delivered = rig.until_delivered(lambda: rig.send(clients))
     return Turn(constant, window, rig.plain_constant(clients), delivered)
 
 
@@ -126,12 +140,31 @@ def _figure_of(kind: str, clients: int, turns: Sequence[Turn], deliver: bool) ->
     )
 
 
-def _sent_and_delivered(rig: Rig, clients: int) -> tuple[Window, float]:
-    """A window of sends, and the rate at which they were sent and delivered, all of them."""
-    started_at = time.perf_counter()
-    window = rig.send(clients)
-    rig.server.do("wait until delivered")
-    return window, sum(window.statuses.values()) / (time.perf_counter() - started_at)
+def dialects(plan: Plan, tell: Tell) -> Dialects:
+    """Native sends in turns with signed ones of the Huawei dialect, all to mailboxes."""
+    with rigged(msgspec.structs.replace(plan, mailboxes=1.0), deliver=True) as rig:
+        signed = SignedTraffic(inside.inside(rig.data, inside.partner), first=_SIGNED)
+        rig.warm_up_signed(signed)
+        pairs = [_dialects_turn(rig, signed, tell) for _ in range(plan.rounds)]
+    native, huawei = ([pair[n] for pair in pairs] for n in (0, 1))
+    return Dialects(
+        native=_dialect("native", native),
+        huawei=_dialect("huawei", huawei),
+        ratio=median(h.rate / n.rate for (_, n), (_, h) in pairs),
+    )
+
+
+def _dialects_turn(rig: Rig, signed: SignedTraffic, tell: Tell) -> tuple[Sent, Sent]:
+    native = rig.until_delivered(lambda: rig.load(rig.traffic.sends(), CROWD)[0])
+    huawei = rig.until_delivered(lambda: rig.load(signed.sends(), CROWD)[0])
+    tell(f"until delivered: native {native[1].rate:.0f}/s  huawei {huawei[1].rate:.0f}/s")
+    return native, huawei
+
+
+def _dialect(name: str, sent: Sequence[Sent]) -> Figure:
+    delivered = [each for _, each in sent]
+    windows = [window for window, _ in sent]
+    return figure(name, CROWD, windows, worker=True, until_delivered=delivered)
 
 
 def million(plan: Plan, tell: Tell) -> Million:

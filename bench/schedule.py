@@ -35,6 +35,9 @@ def schedule(plan: Plan, *, only: Collection[str], workers: Sequence[bool]) -> I
         measured = turns * _WINDOWS_A_TURN * plan.seconds
         name = f"{' and '.join(kinds)}, worker {'on' if deliver else 'off'}"
         yield Part(name, _START_S + measured * (1 + _PREPARED))
+    if "dialects" in only:
+        measured = 2 * plan.rounds * plan.seconds
+        yield Part("dialects", _START_S + measured * (1 + _PREPARED))
     if "million" in only:
         measured = 2 * plan.rounds * plan.seconds
         yield Part("million", 2 * _START_S + plan.rows / _SEEDED_A_SECOND + measured)
