@@ -45,9 +45,9 @@ CARRIES = {"virtual": frozenset(CHANNELS), "smtp": frozenset({"email"})}
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """The running whole. `house` has the native dialect's terms. `providers` go by channel;
-    `virtual` is True while the virtual carrier or any demo credential is active, which keeps
-    `serve` on loopback."""
+    """The running whole. `house` has the native dialect's terms. `providers` go by channel; `demo`
+    tells of demo credentials. While there are any, or a virtual carrier, `serve` stays on loopback.
+    """
 
     settings: Settings
     clock: Clock
@@ -61,7 +61,11 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: Outcomes
     proxies: Sequence[IPv4Network | IPv6Network]
     huawei: Huawei
-    virtual: bool
+    demo: bool
+
+    @property
+    def virtual(self) -> bool:
+        return self.inbox is not None or self.demo
 
     async def deliver(self) -> None:
         """Deliver and sweep until cancelled. A defect in one lane is told, and the lane goes on."""
@@ -195,7 +199,7 @@ async def _service(
         outcomes=outcomes,
         proxies=[ip_network(proxy, strict=False) for proxy in settings.trusted_proxies],
         huawei=huawei,
-        virtual=inbox is not None or await _has_demo(apps, huawei, clock()),
+        demo=await _has_demo(apps, huawei, clock()),
     )
 
 

@@ -41,6 +41,8 @@ def create(
     where: Where = HERE,
 ) -> int:
     """Make a partner, its first user and an access key. Their secrets are never shown again."""
+    if no_partner and (brand or language or app):
+        raise Misused("--no-partner has no app: leave out --brand, --language and --app.")
 
     async def made(service: Service) -> dict[str, str]:
         if no_partner:
@@ -226,6 +228,7 @@ async def _equipped(service: Service, account: Account) -> dict[str, str]:
     return {
         "domain_id": account.id,
         "domain": account.name,
+        "user_id": first["user_id"],
         "user": FIRST_USER,
         "password": first["password"],
         "ak": access.id,

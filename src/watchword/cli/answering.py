@@ -147,16 +147,16 @@ def look(settings: Settings) -> str:
 
     async def looked() -> str:
         async with bootstrap(settings, deliver=False) as service:
-            return await readable_by(service)
+            return readable_by(service)
 
     return run(settings, looked())
 
 
-async def readable_by(service: Service) -> str:
+def readable_by(service: Service) -> str:
     """What lets codes be read here, in words; "" when nothing does."""
     active = ["the virtual carrier is active"] if service.inbox is not None else []
-    if any(key.demo for key in await service.apps.keys(service.clock())):
-        active.append("a demo key is active")
+    if service.demo:
+        active.append("a demo credential is active")
     return ", ".join(active)
 
 

@@ -63,6 +63,8 @@ def _huawei(url: str, kept: Kept) -> dict[str, str]:
         "HUAWEICLOUD_SDK_SK": kept["sk"],
         "HUAWEICLOUD_SDK_DOMAIN_ID": kept["domain_id"],
         "HUAWEICLOUD_SDK_REGION_BSSINTL_AP_SOUTHEAST_1": url,
+        "HUAWEICLOUD_SDK_REGION_BSSINTL_EU_WEST_101": url,
+        "HUAWEICLOUD_SDK_REGION_BSS_CN_NORTH_1": url,
         "HUAWEICLOUD_SDK_IAM_ENDPOINT": url,
     }
 
@@ -78,7 +80,7 @@ def credentials(settings: Settings) -> dict[str, Kept]:
     from watchword.cli.opened import ask
 
     serving = running(settings.folder)
-    refuse_strangers(settings, "a demo key is active", host=serving.host if serving else "")
+    refuse_strangers(settings, "a demo credential is active", host=serving.host if serving else "")
     with _alone(settings.folder):
         before = _kept(settings.folder)
 
@@ -135,21 +137,26 @@ async def _made_key(service: Service) -> Kept:
 
 
 async def _is_known_partner(service: Service, kept: Kept) -> bool:
+    from watchword.directory import passwords
     from watchword.errors import AccessDenied
 
     try:
         known = await service.huawei.credentials.signing(kept["ak"], service.clock())
     except (AccessDenied, KeyError):
         return False
+    user, account = known.caller.user, known.caller.account
+    if user.disabled or account.suspended:
+        return False
     is_right = compare_digest(known.secret, kept.get("sk", "").encode())
-    return is_right and not known.caller.account.suspended
+    return is_right and await passwords.is_right(user.password, kept.get("password", ""))
 
 
 async def _made_partner(service: Service) -> Kept:
     from watchword.cli.account import newcomer
 
     name = await _free_name(service)
-    return await newcomer(service, name, brand="Demo", demo=True)
+    made = await newcomer(service, name, brand="Demo", demo=True)
+    return {each: value for each, value in made.items() if each != "user_id"}
 
 
 async def _free_name(service: Service) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
+_WIDEST = 10_000
 AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON.")]
 
 
@@ -35,5 +36,6 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     console = Console(highlight=False)
-    width = console.measure(table).maximum if not console.is_terminal else console.width
-    Console(width=max(width, console.width), highlight=False).print(table)
+    if not console.is_terminal:
+        console.width = max(console.width, Console(width=_WIDEST).measure(table).maximum)
+    console.print(table)

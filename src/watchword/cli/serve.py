@@ -53,7 +53,7 @@ def _alone(settings: Settings, tls: Tls | None) -> int:
 
     async def answer() -> None:
         async with bootstrap(settings, deliver=True) as service:
-            readable_by = await answering.readable_by(service)
+            readable_by = answering.readable_by(service)
             refuse_strangers(settings, readable_by)
             with closing(listen(settings.server.host, settings.server.port)) as api:
                 admin = listen_for_admin(settings)
@@ -110,8 +110,8 @@ def refuse_strangers(settings: Settings, readable_by: str, *, host: str = "") ->
         return
     raise Refused(
         f"Codes can be read here ({readable_by}), so {host} would let others read them. "
-        "Configure a real provider and revoke the demo keys, listen on 127.0.0.1, or say "
-        "`sandbox = true` in the settings if you mean it."
+        "Configure a real provider, revoke the demo keys and suspend the demo partner, listen on "
+        "127.0.0.1, or say `sandbox = true` in the settings if you mean it."
     )
 
 

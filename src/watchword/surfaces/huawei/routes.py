@@ -159,9 +159,9 @@ async def make_token(call: Call) -> Answer:
     """Log somebody in by password or by access key, and give a token for 24 hours."""
     asked: wire.Auth = call.asked.auth
     caller = await _logged_in(call, asked.identity)
-    _refuse_another_domain(caller, asked.scope)
+    _refuse_another_domain(caller, asked.wanted)
     token, ends_at = await call.directory.credentials.issue_token(caller, call.now)
-    body = wire.token(caller, asked.scope, asked.identity.methods, call.now, ends_at)
+    body = wire.token(caller, asked.wanted, asked.identity.methods, call.now, ends_at)
     return replies.told(body, (b"x-subject-token", token.encode()), status=201)
 
 

@@ -139,7 +139,12 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
 class Auth(msgspec.Struct, frozen=True, kw_only=True):
     identity: Identity
-    scope: Scope = Scope()
+    scope: Scope | Literal["unscoped"] = Scope()
+
+    @property
+    def wanted(self) -> Scope:
+        """Keystone's "unscoped" wants no scope, where to leave it out may mean a default one."""
+        return Scope() if self.scope == "unscoped" else self.scope
 
 
 class TokenWanted(msgspec.Struct, frozen=True, kw_only=True):

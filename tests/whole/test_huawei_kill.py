@@ -1,0 +1,130 @@
+"""kill -9 while customers are registered: a code is used up if and only if its customer exists."""
+
+import random
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import pytest
+from huaweicloudsdkcore.exceptions.exceptions import ConnectionException, RequestTimeoutException
+
+from tests.whole.conftest import eventually
+from tests.whole.huawei import (
+    SETTINGS,
+    VENDORS_WARNINGS,
+    Partner,
+    account,
+    created,
+    mail_server,
+    refusal,
+)
+from tests.whole.test_kill import kill
+from tests.whole.trouble import is_whole
+
+pytestmark = pytest.mark.filterwarnings(VENDORS_WARNINGS)
+
+CALLERS = 8
+GONE = (ConnectionException, RequestTimeoutException)
+USED = (400, "CBC.99004008")
+
+
+class Registration(msgspec.Struct, frozen=True):
+    """What a caller asked for; `domain_id` is what it was told, "" where nobody answered."""
+
+    address: str
+    code: str
+    name: str
+    domain_id: str = ""
+
+
+class Callers:
+    """They register one customer after the other until the server is gone."""
+
+    def __init__(self, made, mailboxes):
+        self.made, self.mailboxes = made, mailboxes
+        self.asked: list[Registration] = []
+        self._numbers = iter(range(10**6))
+
+    @property
+    def told(self):
+        return sum(bool(one.domain_id) for one in self.asked)
+
+    def until_killed(self, base_url):
+        with Partner(self.made, base_url) as partner:
+            try:
+                while True:
+                    self._register(partner, next(self._numbers))
+            except GONE:
+                return  # what was not answered is noted
+
+    def _register(self, partner, number):
+        address, name = f"ann.{number}@example.com", f"ann-{number}"
+        partner.send(address)
+        if not (codes := self.mailboxes.codes(address)):
+            return  # the mail waits for its next try
+        asked = Registration(address, codes[0], name)
+        try:
+            password = "Horse-4711" if random.random() < 0.1 else None
+            made = register(partner, asked, password=password)
+        except GONE:
+            self.asked.append(asked)
+            raise
+        self.asked.append(msgspec.structs.replace(asked, domain_id=made.domain_id))
+
+
+def register(partner, asked, **more):
+    named = {"domain_name": asked.name, "xaccount_id": asked.name, **more}
+    return partner.register(asked.address, asked.code, **named)
+
+
+def under_load_until_killed(house, callers):
+    """Registrations on their way, then SIGKILL, at a moment that nobody chose."""
+    base_url = house.announced()["base_url"]
+    before = callers.told
+    with ThreadPoolExecutor(CALLERS) as threads:
+        working = [threads.submit(callers.until_killed, base_url) for _ in range(CALLERS)]
+        eventually(lambda: callers.told > before + CALLERS, "some work")
+        threading.Event().wait(random.random() / 2)  # the dice, not a wait for anything
+        kill(house)
+        for one in working:
+            one.result()
+
+
+@pytest.mark.parametrize(
+    "rounds", [pytest.param(3, id="3"), pytest.param(30, id="30", marks=pytest.mark.soak)]
+)
+def test_kill_9_leaves_no_code_without_its_customer(house, rounds):
+    """Of every registration, answered or not: either its customer is there and its code used up,
+    or there is none, and the code still makes it."""
+    with mail_server() as (port, mailboxes):
+        house.settings(SETTINGS.format(port=port))
+        callers = Callers(created(house), mailboxes)
+        for number in range(rounds):
+            house.process = house.start("--workers", str(1 + number % 2))
+            under_load_until_killed(house, callers)
+            assert is_whole(house.folder)
+        with (
+            house.serving() as serving,
+            Partner(callers.made, serving["base_url"]) as partner,
+        ):
+            found = Counter(settled(partner, asked) for asked in callers.asked)
+            customers = {one["name"]: one["id"] for one in account(house, "list", "--json")}
+    print(f"{rounds} kills: {dict(found)}")
+    for asked in callers.asked:
+        assert asked.domain_id in ("", customers.pop(asked.name))
+    assert set(customers) == {callers.made["domain"]}
+
+
+def settled(partner, asked):
+    """Read through the server: how this registration ended, then that no code is good twice."""
+    by_address = partner.look("email", asked.address)
+    assert partner.look("name", asked.name) == by_address
+    if by_address == "available":
+        assert not asked.domain_id
+        assert register(partner, asked).domain_id
+        ending = "not done, so done now"
+    else:
+        ending = "done and told" if asked.domain_id else "done and not told"
+    assert refusal(partner.register, asked.address, asked.code) == USED
+    return ending
