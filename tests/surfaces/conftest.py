@@ -39,10 +39,15 @@ class Clock:
 
 
 class Server:
-    """What a test needs of a running server: where it is, its service, its clock."""
+    """What a test needs of a running server: where it is, its service, its clock.
 
-    def __init__(self, folder: Path) -> None:
+    `terms` are settings; with `deliver` it also delivers and sweeps.
+    """
+
+    def __init__(self, folder: Path, *, deliver: bool = False, **terms: Any) -> None:
         self.folder = folder
+        self.settings = Settings(data=str(folder), **terms)
+        self._deliver = deliver
         self.clock = Clock()
         self.service: Service
         self.port = 0
@@ -81,9 +86,8 @@ class Server:
 
     async def _serve(self, is_up: threading.Event) -> None:
         self._stop = asyncio.Event()
-        settings = Settings(data=str(self.folder))
         async with (
-            bootstrap(settings, clock=self.clock, deliver=False) as self.service,
+            bootstrap(self.settings, clock=self.clock, deliver=self._deliver) as self.service,
             _answering(web.application(self.service)) as self.port,
             _answering(web.admin_application(self.service)) as self.admin_port,
         ):
@@ -122,17 +126,32 @@ class _answering:  # noqa: N801  reads as the sentence it makes
         await self._task
 
 
+@contextmanager
+def up(server: Server) -> Iterator[Server]:
+    """A server that answers, for as long as the block lasts."""
+    is_up = threading.Event()
+    thread = threading.Thread(target=server.run, args=(is_up,))
+    thread.start()
+    assert is_up.wait(DEADLINE_S), "the server did not come up"
+    try:
+        yield server
+    finally:
+        server.stop()
+        thread.join(DEADLINE_S)
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server a module. Its worker is off, so that only requests change its store."""
-    running = Server(tmp_path_factory.mktemp("watchword"))
-    is_up = threading.Event()
-    thread = threading.Thread(target=running.run, args=(is_up,))
-    thread.start()
-    assert is_up.wait(DEADLINE_S), "the server did not come up"
-    yield running
-    running.stop()
-    thread.join(DEADLINE_S)
+    with up(Server(tmp_path_factory.mktemp("watchword"))) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def delivering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server a module that also delivers, for dialects that wait for the outcome."""
+    with up(Server(tmp_path_factory.mktemp("delivering"), deliver=True)) as running:
+        yield running
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ _USUAL_TYPES = frozenset(
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _LONGEST_ECHO = 64
+_TOO_DEEP = "The body is nested too deep."
 
 
 def require_json(content_type: bytes | None) -> None:
@@ -45,6 +46,8 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         raise BodyMalformed(f"{error}.") from None
     except UnicodeDecodeError:
         raise BodyMalformed("JSON comes in UTF-8.") from None
+    except RecursionError:
+        raise BodyMalformed(_TOO_DEEP) from None
     # Every member has its colon. As many colons as members leave no room for a second member of
     # the same name; more may stand in strings, and then a slower reader looks.
     if body.count(b":") != _members(value):
@@ -79,7 +82,7 @@ def _require_well_formed(body: bytes) -> None:
     try:
         json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
     except RecursionError:
-        raise BodyMalformed("The body is nested too deep.") from None
+        raise BodyMalformed(_TOO_DEEP) from None
     except json.JSONDecodeError as error:
         raise BodyMalformed(f"JSON is malformed (character {error.pos}).") from None
     except ValueError:

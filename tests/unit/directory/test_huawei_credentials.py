@@ -227,7 +227,7 @@ async def test_a_good_signature_asks_the_store_once_a_second(credentials, store,
 # Their lock
 
 
-async def fail(credentials, acts, ak, times=5, network=HERE):
+async def fail(credentials, acts, ak, times=6, network=HERE):
     for _ in range(times):
         await credentials.failed(ak, network, acts.now)
 
@@ -236,11 +236,11 @@ async def is_locked(credentials, acts, ak, network=HERE):
     return await told(credentials.refuse_if_locked(ak, network, acts.now)) == "QuotaExceeded"
 
 
-async def test_5_wrong_signatures_lock_a_key_for_5_minutes(credentials, acts, key):
+async def test_6_wrong_signatures_lock_a_key_for_5_minutes(credentials, acts, key):
     """At once in this process, though it had just seen that nothing had failed."""
     ak, _ = key
     assert not await is_locked(credentials, acts, ak)
-    await fail(credentials, acts, ak, 4)
+    await fail(credentials, acts, ak, 5)
     assert not await is_locked(credentials, acts, ak)
     await fail(credentials, acts, ak, 1)
     for ask in (credentials.refuse_if_locked, credentials.failed):
@@ -260,14 +260,14 @@ async def test_a_lock_is_seen_elsewhere_within_a_second(credentials, elsewhere, 
     assert await is_locked(elsewhere, acts, key[0])
 
 
-async def test_of_40_wrong_signatures_at_once_5_are_let_through(credentials, acts, key):
+async def test_of_40_wrong_signatures_at_once_6_are_let_through(credentials, acts, key):
     failing = (credentials.failed(key[0], HERE, acts.now) for _ in range(40))
-    assert await all_told(failing) == {"right": 5, "QuotaExceeded": 35}
+    assert await all_told(failing) == {"right": 6, "QuotaExceeded": 34}
 
 
 async def test_only_failures_in_a_row_lock(credentials, acts, key):
     for _ in range(4):
-        await fail(credentials, acts, key[0], 4)
+        await fail(credentials, acts, key[0], 5)
         await credentials.refuse_if_locked(key[0], HERE, acts.now)
         await credentials.succeeded(key[0], HERE, acts.now)
     assert not await is_locked(credentials, acts, key[0])
@@ -283,7 +283,7 @@ async def test_a_lock_holds_for_the_network_that_failed(credentials, acts, key):
 async def test_a_lock_as_the_vendors_holds_for_everyone(directory, acts, key):
     _, credentials = directory(lock_by_network=False)
     await fail(credentials, acts, key[0], 3, HERE)
-    await fail(credentials, acts, key[0], 2, THERE)
+    await fail(credentials, acts, key[0], 3, THERE)
     assert await is_locked(credentials, acts, key[0], "198.51.100.1")
 
 
@@ -419,7 +419,7 @@ async def test_a_temporary_key_does_not_log_in_without_its_token(credentials, ac
 
 async def test_wrong_secrets_and_wrong_signatures_share_one_lock(credentials, acts, key):
     ak, secret = key
-    await fail(credentials, acts, ak, 3)
+    await fail(credentials, acts, ak, 4)
     for _ in range(2):
         assert await told(credentials.log_in_by_key(ak, "no", HERE, acts.now)) == "AccessDenied"
     assert await told(credentials.log_in_by_key(ak, secret, HERE, acts.now)) == "QuotaExceeded"

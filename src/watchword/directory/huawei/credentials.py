@@ -23,8 +23,8 @@ from watchword.service.house import House
 
 TOKEN_TTL = timedelta(hours=24)
 """Contract, section 3."""
-WRONG_SIGNATURES, LOCKED_FOR = 5, timedelta(minutes=5)
-"""Contract, section 4."""
+WRONG_SIGNATURES, LOCKED_FOR = 6, timedelta(minutes=5)
+"""Contract, section 4: over 5 in a row."""
 WRONG_PASSWORDS, PASSWORD_WINDOW = 10, timedelta(minutes=15)
 """DESIGN, section 3."""
 

@@ -61,7 +61,7 @@ async def authenticate(exchange: Exchange, body: bytes, service: Running, now: d
 
 def partner(caller: Caller) -> App:
     """The app of a caller who may send codes. Raises NotAPartner, PartnerSuspended."""
-    if caller.user.disabled or not caller.account.is_partner or caller.app is None:
+    if not caller.account.is_partner or caller.app is None:
         raise NotAPartner
     if caller.account.suspended:
         raise PartnerSuspended
@@ -93,6 +93,8 @@ async def _by_signature(
     except QuotaExceeded as error:
         raise KeyLocked(scope=error.scope, retry_in=error.retry_in) from None
     await credentials.succeeded(signed.access_key, network, now)
+    if known.caller.user.disabled:
+        raise NotAPartner
     return known.caller
 
 

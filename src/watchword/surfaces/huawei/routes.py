@@ -127,14 +127,12 @@ async def create_customer(call: Call) -> Answer:
     """Make a customer; where an address comes along its code is burnt in the same act."""
     partner = auth.partner(call.known)
     asked, code = wire.registration(call.asked)
-    tries = call.directory.customers.per_phone
     while True:
         prepared = await call.directory.customers.prepare(call.known.account, asked, call.now)
         try:
             await _register(call, partner, asked.destination, code, prepared)
         except RecordConflict as conflict:
-            tries -= 1
-            if conflict.kind == customers.PHONE and tries:  # another place of it may be free
+            if await _has_another_place(call, conflict, asked.destination):
                 continue
             raise Refusal(_taken(call, conflict), conflict) from None
         return replies.told(wire.registered(prepared.customer))
@@ -303,6 +301,16 @@ async def _register(
         raise Refusal(REPLIES[judged.verdict])
 
 
+async def _has_another_place(
+    call: Call, conflict: RecordConflict, destination: Destination | None
+) -> bool:
+    """Whether only the place of a phone was taken meanwhile that this customer was to have."""
+    if conflict.kind != customers.PHONE or destination is None:
+        return False
+    used = await call.directory.customers.used("mobile", destination, call.now)
+    return used < call.directory.customers.per_phone
+
+
 def _taken(call: Call, conflict: RecordConflict) -> Reply:
     if conflict.kind == customers.PHONE and call.directory.customers.per_phone > 1:
         return replies.TOO_MANY
@@ -324,19 +332,24 @@ async def _logged_in(call: Call, identity: wire.Identity) -> Caller:
 
 async def _by_access_key(call: Call, identity: wire.Identity) -> Caller:
     pair = identity.hw_ak_sk
+    if pair is None:
+        raise RequestInvalid("hw_ak_sk is required by its method.", field="/auth")
     return await call.directory.credentials.log_in_by_key(
         pair.access.key, pair.secret.key, call.network, call.now
     )
 
 
 async def _by_password(call: Call, identity: wire.Identity) -> Caller:
+    if identity.password is None:
+        raise RequestInvalid("password is required by its method.", field="/auth")
     user = identity.password.user
+    domain = user.domain or wire.Name()
     return await call.directory.credentials.log_in(
-        user_id=user.id,
-        user_name=user.name,
-        account_name=user.domain.name,
-        account_id=user.domain.id,
-        password=user.password,
+        user_id=user.id or "",
+        user_name=user.name or "",
+        account_name=domain.name or "",
+        account_id=domain.id or "",
+        password=user.password or "",
         network=call.network,
         now=call.now,
     )
@@ -352,6 +365,6 @@ def _refuse_another_domain(caller: Caller, scope: wire.Scope) -> None:
     if scope.domain is None:
         return
     account = caller.account
-    asked = (scope.domain.id or account.id, scope.domain.name.casefold() or account.name.casefold())
-    if asked != (account.id, account.name.casefold()):
+    domain_id, name = scope.domain.id or account.id, scope.domain.name or account.name
+    if (domain_id, name.casefold()) != (account.id, account.name.casefold()):
         raise auth.LogInFailed

@@ -30,6 +30,7 @@ LANGUAGES = ("zh-cn", "en-us")
 _SMS, _EMAIL = 1, 2
 _REGISTER, _BANK_CARD = 29, 18
 _AREA = re.compile(r"[A-Za-z]{2}")
+_CHINESE_MOBILE = re.compile(r"\+861\d{10}", re.ASCII)
 _SEARCHED_PHONE = re.compile(r"00\d{2}-\d{1,59}", re.ASCII)
 
 encode = msgspec.json.Encoder().encode
@@ -100,34 +101,36 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class Name(msgspec.Struct, frozen=True, kw_only=True):
     """A Keystone reference, by name or id."""
 
-    id: str = ""
-    name: str = ""
+    id: str | None = None
+    name: str | None = None
 
 
 class LoggingIn(msgspec.Struct, frozen=True, kw_only=True):
-    id: str = ""
-    name: str = ""
-    domain: Name = Name()
-    password: str = ""
+    """Somebody by id, or by name and domain."""
+
+    id: str | None = None
+    name: str | None = None
+    domain: Name | None = None
+    password: str | None = None
 
 
 class ByPassword(msgspec.Struct, frozen=True, kw_only=True):
-    user: LoggingIn = LoggingIn()
+    user: LoggingIn
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    key: str = ""
+    key: str
 
 
 class ByAccessKey(msgspec.Struct, frozen=True, kw_only=True):
-    access: Key = Key()
-    secret: Key = Key()
+    access: Key
+    secret: Key
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...]
-    password: ByPassword = ByPassword()
-    hw_ak_sk: ByAccessKey = ByAccessKey()
+    password: ByPassword | None = None
+    hw_ak_sk: ByAccessKey | None = None
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,12 +142,12 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
 class Auth(msgspec.Struct, frozen=True, kw_only=True):
     identity: Identity
-    scope: Scope | Literal["unscoped"] = Scope()
+    scope: Scope | Literal["unscoped"] | None = None
 
     @property
     def wanted(self) -> Scope:
         """Keystone's "unscoped" wants no scope, where to leave it out may mean a default one."""
-        return Scope() if self.scope == "unscoped" else self.scope
+        return self.scope if isinstance(self.scope, Scope) else Scope()
 
 
 class TokenWanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,8 +263,8 @@ def token(
     if scope.project is not None:
         project = scope.project
         told["project"] = {
-            "id": project.id or project.name,
-            "name": project.name or project.id,
+            "id": project.id or project.name or "",
+            "name": project.name or project.id or "",
             "domain": domain,
         }
     elif scope.domain is not None:
@@ -300,8 +303,8 @@ def _chinese_phone(text: str) -> Destination:
     if len(text) > LONGEST_PHONE:
         raise RequestInvalid(f"mobile_phone has at most {LONGEST_PHONE} characters.", field=field)
     found = phone(text if text.startswith(("+", "00")) else f"+86{text}", field=field)
-    if found.country != "CN":
-        raise RequestInvalid("mobile_phone is a Chinese number.", field=field)
+    if not _CHINESE_MOBILE.fullmatch(found.identity):
+        raise RequestInvalid("mobile_phone is a Chinese mobile number.", field=field)
     return found
 
 
