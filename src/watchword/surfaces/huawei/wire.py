@@ -7,13 +7,13 @@ a member out by either, and send more than the pages name (contracts/huawei.md, 
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 
 import msgspec
 import phonenumbers
 
-from watchword.directory.huawei.accounts import Account, Caller
+from watchword.directory.huawei.accounts import Account
 from watchword.directory.huawei.customers import Registration
 from watchword.domain.destination import Destination, mailbox, phone
 from watchword.domain.purpose import Purpose
@@ -98,64 +98,6 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: str
 
 
-class Name(msgspec.Struct, frozen=True, kw_only=True):
-    """A Keystone reference, by name or id."""
-
-    id: str | None = None
-    name: str | None = None
-
-
-class LoggingIn(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody by id, or by name and domain."""
-
-    id: str | None = None
-    name: str | None = None
-    domain: Name | None = None
-    password: str | None = None
-
-
-class ByPassword(msgspec.Struct, frozen=True, kw_only=True):
-    user: LoggingIn
-
-
-class Key(msgspec.Struct, frozen=True, kw_only=True):
-    key: str
-
-
-class ByAccessKey(msgspec.Struct, frozen=True, kw_only=True):
-    access: Key
-    secret: Key
-
-
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    methods: tuple[str, ...]
-    password: ByPassword | None = None
-    hw_ak_sk: ByAccessKey | None = None
-
-
-class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """What a token is for; none of it where the caller left it out."""
-
-    domain: Name | None = None
-    project: Name | None = None
-
-
-class Auth(msgspec.Struct, frozen=True, kw_only=True):
-    identity: Identity
-    scope: Scope | Literal["unscoped"] | None = None
-
-    @property
-    def wanted(self) -> Scope:
-        """Keystone's "unscoped" wants no scope, where to leave it out may mean a default one."""
-        return self.scope if isinstance(self.scope, Scope) else Scope()
-
-
-class TokenWanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Keystone's request for a token (contract, section 3)."""
-
-    auth: Auth
-
-
 def wanted(asked: CodeWanted, default_language: str) -> Wanted:
     """Raises RequestInvalid, and EmailMalformed where only the mailbox is wrong."""
     ttl, language = _ttl(asked.timeout), _language(asked.lang, default_language)
@@ -231,45 +173,6 @@ def found(kind: str, used: int, most: int) -> bytes:
     if kind == "mobile":
         told["mobile_remain_available_num"] = left
     return encode(told)
-
-
-def domains(account: Account, endpoint: str) -> bytes:
-    """Keystone's list of the domains that a caller may work in: its own."""
-    here = f"{endpoint}/v3/auth/domains"
-    domain = {
-        "id": account.id,
-        "name": account.name,
-        "enabled": not account.suspended,
-        "description": "",
-        "links": {"self": f"{endpoint}/v3/domains/{account.id}"},
-    }
-    links = {"self": here, "previous": None, "next": None}
-    return encode({"domains": [domain], "links": links})
-
-
-def token(
-    caller: Caller, scope: Scope, methods: tuple[str, ...], issued_at: datetime, ends_at: datetime
-) -> bytes:
-    """What Keystone says of a token; the token itself goes into a header."""
-    domain = {"id": caller.account.id, "name": caller.account.name}
-    told: dict[str, Any] = {
-        "methods": methods,
-        "issued_at": _instant(issued_at),
-        "expires_at": _instant(ends_at),
-        "user": {"id": caller.user.id, "name": caller.user.name, "domain": domain},
-        "roles": [{"id": "0", "name": "te_admin"}],
-        "catalog": [],
-    }
-    if scope.project is not None:
-        project = scope.project
-        told["project"] = {
-            "id": project.id or project.name or "",
-            "name": project.name or project.id or "",
-            "domain": domain,
-        }
-    elif scope.domain is not None:
-        told["domain"] = domain
-    return encode({"token": told})
 
 
 def _ttl(timeout: int | None) -> timedelta:
@@ -357,7 +260,3 @@ def _truth(text: str | None, name: str) -> bool:
     if text not in (None, "true", "false"):
         raise RequestInvalid(f'{name} is "true" or "false".', field=f"/{name}")
     return text == "true"
-
-
-def _instant(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%S.%f}Z"
