@@ -223,6 +223,7 @@ def _huawei(settings: Settings, house: House, apps: Apps) -> Huawei:
             languages=house.policy.languages,
         ),
         meters=meters(_quotas(limits)),
+        dialect="huawei",
     )
     accounts = Accounts(house.store, house.keys, apps)
     return Huawei(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from datetime import datetime, timedelta
+from getpass import getpass
+from string import ascii_letters, digits
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from watchword.cli.demo import refuse_a_demo_in_public
 from watchword.cli.opened import ask
 from watchword.cli.places import HERE, Where
 from watchword.cli.printing import AsJson, print_json, print_table
@@ -32,7 +36,9 @@ def create(
     *,
     dialect: Dialect,
     brand: Annotated[str, Parameter(help="What messages call it.")] = "",
-    language: Annotated[str, Parameter(help="Of its messages, as in en-us.")] = "",
+    language: Annotated[
+        Literal["", "zh-cn", "en-us"], Parameter(help="Of messages that ask for none.")
+    ] = "",
     app: Annotated[str, Parameter(help="The app to speak for, instead of a new one.")] = "",
     no_partner: Annotated[
         bool, Parameter(help="An account that may not send: its calls are denied.")
@@ -100,10 +106,15 @@ def suspend(account: AccountId, /, *, dialect: Dialect, where: Where = HERE) -> 
 
 def resume(account: AccountId, /, *, dialect: Dialect, where: Where = HERE) -> int:
     """Serve a suspended partner again."""
-    ask(
-        where.settings(),
-        lambda service: service.huawei.accounts.resume(account, service.clock()),
-    )
+    settings = where.settings()
+
+    async def resumed(service: Service) -> None:
+        found = await service.huawei.accounts.account(account, service.clock())
+        if found.demo:
+            refuse_a_demo_in_public(settings)
+        await service.huawei.accounts.resume(account, service.clock())
+
+    ask(settings, resumed)
     print(f"Resumed {account}.")
     return 0
 
@@ -164,6 +175,9 @@ def key(
     ttl_s: Annotated[
         int | None, Parameter(help="A temporary key, with a security token, for so many seconds.")
     ] = None,
+    ak: Annotated[
+        str, Parameter(help="A key that programs have already; its secret is read from stdin.")
+    ] = "",
     note: Annotated[str, Parameter(help="Who holds it, or what for.")] = "",
     json: AsJson = False,
     where: Where = HERE,
@@ -172,12 +186,16 @@ def key(
     if ttl_s is not None and not 1 <= ttl_s <= LONGEST_TTL_S:
         raise Misused(f"--ttl-s is 1 to {LONGEST_TTL_S}.")
     ttl = None if ttl_s is None else timedelta(seconds=ttl_s)
+    pair = (ak, _secret_told()) if ak else None
 
     async def made(service: Service) -> dict[str, str]:
         access, secret, token = await service.huawei.credentials.create_key(
-            user, service.clock(), ttl=ttl, note=note
+            user, service.clock(), ttl=ttl, note=note, pair=pair
         )
-        return {"ak": access.id, "sk": secret, **({"security_token": token} if token else {})}
+        told = {"ak": access.id} if pair else {"ak": access.id, "sk": secret}
+        if access.expires_at:
+            told |= {"security_token": token, "expires_at": _instant(access.expires_at)}
+        return told
 
     _tell(ask(where.settings(), made), json)
     return 0
@@ -244,7 +262,12 @@ async def _added(service: Service, account_id: str, name: str) -> dict[str, str]
 
 
 def _password() -> str:
-    return secrets.token_urlsafe(18)
+    return "".join(secrets.choice(ascii_letters + digits) for _ in range(24))
+
+
+def _secret_told() -> str:
+    """The secret of a key that exists elsewhere: not from the command line, which others see."""
+    return getpass("SK: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
 
 
 def _tell(made: dict[str, str], json: bool) -> None:
@@ -264,6 +287,7 @@ def _shown(account: Account) -> dict[str, Any]:
         "kind": kind,
         "partner": account.partner_id,
         "app": account.app_id,
+        **({"address": account.masked, "area": account.area} if account.partner_id else {}),
         "suspended": account.suspended,
         "demo": account.demo,
         "created_at": _instant(account.created_at),

@@ -1,6 +1,7 @@
-"""An HTTP connection that nobody can hold, or fill, by never ending the head of a request.
+"""An HTTP connection that nobody can hold, or fill, by never ending the head of a request, or by
+what follows its body.
 
-uvicorn bounds the silence between two requests only.
+uvicorn bounds the silence between two requests only, and takes trailer fields for headers.
 """
 
 from __future__ import annotations
@@ -19,31 +20,43 @@ _TOO_LARGE = (
 
 
 class Connection(HttpToolsProtocol):
-    """Gives each request's head ten seconds and 64 KiB."""
+    """Gives each request's head ten seconds and 64 KiB. What else is neither body nor the next head
+    has 64 KiB too; trailer fields are dropped, for no header is read that came after the body."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._deadline: asyncio.TimerHandle | None = None
-        self._head_size = 0
+        self._steps = 0
+        self._idle_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._start_head()
 
     def on_message_begin(self) -> None:
+        self._steps += 1
         super().on_message_begin()
         self._start_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._deadline is not None:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
+        self._steps += 1
         self._end_head()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._steps += 1
+        super().on_body(body)
+
     def data_received(self, data: bytes) -> None:
-        if self._head_size > LARGEST_HEAD:
+        if self._idle_bytes > LARGEST_HEAD:
             return self._refuse()
+        before = self._steps
         super().data_received(data)
-        if self._deadline is not None:
-            self._head_size += len(data)
+        self._idle_bytes = self._idle_bytes + len(data) if self._steps == before else 0
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -55,12 +68,13 @@ class Connection(HttpToolsProtocol):
             self._deadline = self.loop.call_later(HEAD_S, self.transport.abort)
 
     def _end_head(self) -> None:
-        self._head_size = 0
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
     def _refuse(self) -> None:
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._deadline is not None:  # nothing of this request is answered yet
             self.transport.write(_TOO_LARGE)
-            self.transport.close()
+        self.transport.close()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hmac import compare_digest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -39,6 +40,8 @@ def demo(
     """
     settings = where.settings()
     kept, url = credentials(settings), base_url(settings)
+    if running(settings.folder) is None:
+        print(f"No server runs on {settings.folder}: start watchword serve there.", file=sys.stderr)
     if json:
         print_json(
             {
@@ -79,8 +82,7 @@ def credentials(settings: Settings) -> dict[str, Kept]:
     """The demo credentials: those kept in demo.json while the store knows them, else new ones."""
     from watchword.cli.opened import ask
 
-    serving = running(settings.folder)
-    refuse_strangers(settings, "a demo credential is active", host=serving.host if serving else "")
+    refuse_a_demo_in_public(settings)
     with _alone(settings.folder):
         before = _kept(settings.folder)
 
@@ -98,20 +100,29 @@ def credentials(settings: Settings) -> dict[str, Kept]:
     return now
 
 
+def refuse_a_demo_in_public(settings: Settings) -> None:
+    """Where others reach the server that runs here, or would."""
+    serving = running(settings.folder)
+    refuse_strangers(settings, "a demo credential is active", host=serving.host if serving else "")
+
+
 def kept_key(folder: Path) -> str | None:
     """The native key that demo.json holds."""
-    key = _kept(folder).get("native", {}).get("api_key")
-    return key if isinstance(key, str) else None
+    return _kept(folder).get("native", {}).get("api_key")
 
 
-def _kept(folder: Path) -> dict[str, Any]:
+def _kept(folder: Path) -> dict[str, Kept]:
     try:
         kept = json.loads((folder / DEMO).read_bytes())
     except (OSError, ValueError):
         return {}
     if not isinstance(kept, dict):
         return {}
-    return {dialect: each for dialect, each in kept.items() if isinstance(each, dict)}
+    return {
+        dialect: each
+        for dialect, each in kept.items()
+        if isinstance(each, dict) and all(isinstance(value, str) for value in each.values())
+    }
 
 
 async def _is_known_key(service: Service, kept: Kept) -> bool:

@@ -239,6 +239,6 @@ async def _dialects(service: Service) -> AsyncIterator[Finding]:
     if demos := [one.id for one in accounts if one.demo and not one.suspended]:
         yield Finding(
             "note",
-            f"A huawei demo partner is active ({', '.join(demos)}): the server stays on loopback. "
-            "End it with watchword account suspend.",
+            f"A huawei demo partner is active ({', '.join(demos)}): a server starts on loopback "
+            "only. End it with watchword account suspend.",
         )

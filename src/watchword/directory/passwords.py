@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from watchword.errors import QuotaExceeded
 # OWASP Password Storage Cheat Sheet, "Argon2id": at least 19 MiB, 2 passes, 1 lane.
 _MEMORY_KIB, _PASSES, _LANES = 19 * 1024, 2, 1
 _AT_ONCE = 2
-_MOST_WAITING = 200
+_MOST_WAITING, _MOST_OF_ONE = 400, 100
 _WAIT = timedelta(seconds=1)
 _NOBODYS = f"$argon2id$v=19$m={_MEMORY_KIB},t={_PASSES},p={_LANES}${'A' * 22}${'A' * 43}"
 """A hash that costs as much as a real one, and that no password has."""
@@ -32,7 +33,7 @@ class _Turns:
 
     def __init__(self) -> None:
         self.free = asyncio.Semaphore(_AT_ONCE)
-        self.waiting = 0
+        self.waiting: Counter[str] = Counter()
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
@@ -52,18 +53,22 @@ async def is_right(kept: str | None, password: str) -> bool:
 
 
 @asynccontextmanager
-async def turn() -> AsyncIterator[None]:
-    """Wait until a password can be judged at once: whoever counts a guess within its turn has few
-    guesses counted that are not judged yet. Raises QuotaExceeded where too many wait already."""
+async def turn(whose: str) -> AsyncIterator[None]:
+    """Wait until argon2 can run at once: whoever counts a guess within its turn has few guesses
+    counted that are not judged yet. `whose` is who made the work: a client network, a partner.
+
+    Raises QuotaExceeded where too many wait already, of one or of all.
+    """
     turns = _turns.setdefault(asyncio.get_running_loop(), _Turns())
-    if turns.waiting >= _MOST_WAITING:
-        raise QuotaExceeded(scope=Scope.EVERYTHING, retry_in=_WAIT)
-    turns.waiting += 1
+    if turns.waiting[whose] >= _MOST_OF_ONE or turns.waiting.total() >= _MOST_WAITING:
+        raise QuotaExceeded(scope=Scope.CREDENTIAL, retry_in=_WAIT)
+    turns.waiting[whose] += 1
     try:
         async with turns.free:
             yield
     finally:
-        turns.waiting -= 1
+        turns.waiting[whose] -= 1
+        turns.waiting += Counter()  # drops who waits no more
 
 
 def _verify(kept: str, password: bytes) -> bool:

@@ -28,7 +28,8 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 class House(msgspec.Struct, frozen=True, kw_only=True):
     """`meters` count every send, each for the value that its scope has there. `channels`
     are those that a provider carries, and what kind of destination each takes. `queued` is called
-    with the channel after a delivery was queued."""
+    with the channel after a delivery was queued. `dialect` keeps a dialect's own limits per
+    destination apart from those of others, whose windows may be shorter."""
 
     store: Store
     keys: KeyRing
@@ -38,12 +39,18 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     by_network: bool = True
     channels: Mapping[str, Kind] = MappingProxyType({})
     queued: Callable[[str], None] = lambda channel: None
+    dialect: str = ""
 
     def counter(self, app_id: str, scope: Scope, value: str, calendar: str = "") -> bytes:
         """The keyed digest of what is counted: trailing quotas and failures share one, those of a
         calendar window have another."""
         owner = "" if scope is Scope.EVERYTHING else app_id
         return self.keys.index("quota", scope, owner, value, calendar)
+
+    def sends(self, app_id: str, scope: Scope, value: str, calendar: str) -> bytes:
+        """Under what the sends of a meter are counted."""
+        own = self.dialect and scope is Scope.DESTINATION
+        return self.counter(app_id, scope, f"{self.dialect} {value}" if own else value, calendar)
 
     def guesses(self, app_id: str, destination: Destination) -> bytes:
         """Under what the failures of a destination are counted."""

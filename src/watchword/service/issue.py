@@ -139,11 +139,13 @@ class _Draft:
     def _demanded(self) -> tuple[Demand, ...]:
         """One unit of every meter whose scope has a value here."""
         send, house = self._send, self._house
-        counters = {(Scope.DESTINATION, ""): self._destination, (Scope.NETWORK, ""): self._network}
+        counters = {(Scope.NETWORK, ""): self._network}
+        if not house.dialect:
+            counters[Scope.DESTINATION, ""] = self._destination
         demands = []
         for meter in house.meters:
             if value := _VALUES[meter.scope](send, house):
-                counter = counters.get((meter.scope, meter.calendar)) or house.counter(
+                counter = counters.get((meter.scope, meter.calendar)) or house.sends(
                     send.app.id, meter.scope, value, meter.calendar
                 )
                 demands.append(demand(meter, counter, self._now))

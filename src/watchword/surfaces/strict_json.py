@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET
@@ -23,6 +23,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 _USUAL_TYPES = frozenset(
     {b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"}
 )
+_UTF_8 = frozenset({b"charset=utf-8", b'charset="utf-8"', b"charset=utf8"})
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _LONGEST_ECHO = 64
@@ -60,7 +61,7 @@ def _require_unusual(content_type: bytes) -> None:
     if essence.strip() != b"application/json":
         raise MediaTypeUnsupported
     for parameter in parameters:
-        if parameter.strip() not in (b"charset=utf-8", b'charset="utf-8"'):
+        if parameter.strip() not in _UTF_8:
             raise BodyMalformed("JSON comes in UTF-8 and takes no other parameter.")
 
 
@@ -69,7 +70,7 @@ def _members(value: msgspec.Struct) -> int:
     for field in msgspec.structs.astuple(value):
         if type(field) is str:
             count += 1
-        elif field is not UNSET:
+        elif field is not UNSET and field is not None:
             count += 1
             if isinstance(field, dict):
                 count += len(field)
@@ -120,6 +121,8 @@ def _allowed(kind: Any, names: Sequence[str]) -> Iterator[str]:
     for one in get_args(kind) or (kind,):
         if isinstance(one, str):
             yield one
+        elif get_origin(one) is Literal and not names:
+            yield from get_args(one)
         elif isinstance(one, type) and issubclass(one, Enum):
             yield from (str(member.value) for member in one)
         elif isinstance(one, type) and issubclass(one, msgspec.Struct) and names:

@@ -210,7 +210,7 @@ def test_a_lasting_key_has_no_token(still):
         ("GET", SEND), ("PUT", SEND), ("DELETE", SEND), ("PATCH", SEND), ("OPTIONS", SEND),
         ("POST", DOMAINS), ("GET", "/v3/auth/tokens"), ("GET", IDENTITY),
         ("POST", SEND + "/x"), ("POST", SEND + "//"), ("POST", "/v2/bases"), ("POST", "/v2/bases/"),
-        ("POST", "/v2/partners/sub-customers/query"), ("GET", "/v3"), ("GET", "/v3/"),
+        ("POST", "/v2/partners/sub-customers/query"), ("POST", "/v3"), ("POST", "/v3/"),
         ("POST", SEND.upper().replace("/V2/BASES", "/v2/bases")), ("POST", SEND + "%"),
         ("POST", SEND + "%zz"), ("POST", SEND + "%00"), ("POST", SEND + "%ff%fe"),
         ("POST", SEND + "/.."), ("POST", "/v2/bases/../bases/verificationcode/send"),

@@ -145,7 +145,7 @@ def test_keys_are_listed_until_they_are_revoked(shell, accounts, shop, user):
     made = accounts.json("key", user, "--note", "ci")
     assert set(made) == {"ak", "sk"}
     short = accounts.json("key", user, "--ttl-s", "60")
-    assert set(short) == {"ak", "sk", "security_token"}
+    assert set(short) == {"ak", "sk", "security_token", "expires_at"}
     keys = {one["ak"]: one for one in accounts.show(shop["domain_id"])["keys"]}
     assert set(keys) == {shop["ak"], made["ak"], short["ak"]}
     assert keys[made["ak"]]["note"] == "ci"

@@ -71,7 +71,7 @@ async def test_no_more_than_two_have_their_turn():
 
     async def judge():
         nonlocal inside, most
-        async with passwords.turn():
+        async with passwords.turn("here"):
             inside += 1
             most = max(most, inside)
             await asyncio.sleep(0)
@@ -91,19 +91,22 @@ async def test_the_event_loop_goes_on_meanwhile():
 
 
 async def test_a_queue_that_is_too_long_is_refused():
-    """Whoever floods log-ins fills no memory, and the rest hear when to come back."""
+    """Whoever floods log-ins fills no memory, hears when to come back, and leaves room for others."""
     done = asyncio.Event()
 
-    async def held():
-        async with passwords.turn():
+    async def held(whose="here"):
+        async with passwords.turn(whose):
             await done.wait()
 
-    waiting = [asyncio.create_task(held()) for _ in range(passwords._MOST_WAITING)]
+    waiting = [asyncio.create_task(held()) for _ in range(passwords._MOST_OF_ONE)]
     await asyncio.sleep(0)
     with pytest.raises(QuotaExceeded) as refusal:
         await held()
     assert refusal.value.retry_in
+    elsewhere = asyncio.create_task(held("elsewhere"))
+    await asyncio.sleep(0)
+    assert not elsewhere.done()
     done.set()
-    await asyncio.gather(*waiting)
-    async with passwords.turn():
+    await asyncio.gather(*waiting, elsewhere)
+    async with passwords.turn("here"):
         assert done.is_set()

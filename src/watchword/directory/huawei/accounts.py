@@ -108,7 +108,7 @@ class Accounts:
             app, write = drafted(name=name, brand=brand, language=language)
             writes.append(write)
         account = Account(
-            id=new_id(), name=line(name, "name"), created_at=now, app_id=app.id, demo=demo
+            id=new_id(), name=_readable(name), created_at=now, app_id=app.id, demo=demo
         )
         writes += [*added(account), Write(kind=APP, key=app.id, version=0, body=b"")]
         await self._add(writes, now)
@@ -116,7 +116,7 @@ class Accounts:
 
     async def create_other(self, *, name: str, now: datetime) -> Account:
         """Add an account that is nobody's partner nor customer. Raises RequestInvalid."""
-        account = Account(id=new_id(), name=line(name, "name"), created_at=now)
+        account = Account(id=new_id(), name=_readable(name), created_at=now)
         await self._add(added(account), now)
         return account
 
@@ -152,7 +152,7 @@ class Accounts:
     async def create_user(self, account_id: str, name: str, now: datetime) -> User:
         """Raises RequestInvalid, and AccessDenied when there is no such account."""
         account = await self.account(account_id, now)
-        user = User(id=new_id(), account_id=account.id, name=line(name, "name"))
+        user = User(id=new_id(), account_id=account.id, name=_readable(name))
         await self._add(added_user(user), now)
         return user
 
@@ -274,8 +274,9 @@ class Accounts:
         try:
             await self.store.write(writes, now)
         except RecordConflict as conflict:
-            field = "/app_id" if conflict.kind == APP else "/name"
-            raise RequestInvalid("This is another's already.", field=field) from None
+            if conflict.kind == APP:
+                raise RequestInvalid("This app is another partner's.", field="/app_id") from None
+            raise RequestInvalid("Another has this name already.", field="/name") from None
 
 
 def added(account: Account) -> list[Write]:
@@ -289,6 +290,13 @@ def added_user(user: User) -> list[Write]:
     name = _in(user.account_id, user.name)
     claim = Write(kind=USER_NAME, key=name, version=0, body=user.id.encode())
     return [_put(USER, user.id, user), claim]
+
+
+def _readable(name: str) -> str:
+    """A name that can be looked up as it is typed. Raises RequestInvalid."""
+    if not name.isprintable():
+        raise RequestInvalid("A name has no characters that do not show.", field="/name")
+    return line(name, "name")
 
 
 def folded(name: str) -> str:

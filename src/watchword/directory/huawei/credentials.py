@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -16,7 +17,14 @@ from watchword.directory import passwords
 from watchword.directory.fresh import Fresh
 from watchword.directory.huawei.accounts import Accounts, Caller, User, folded
 from watchword.domain.quota import Scope
-from watchword.errors import AccessDenied, QuotaExceeded, RecordConflict
+from watchword.errors import (
+    AccessDenied,
+    ConfigInvalid,
+    KeyUnknown,
+    QuotaExceeded,
+    RecordConflict,
+    RequestInvalid,
+)
 from watchword.ports import Write
 from watchword.service.guard import Guard
 from watchword.service.house import House
@@ -28,6 +36,9 @@ WRONG_SIGNATURES, LOCKED_FOR = 6, timedelta(minutes=5)
 WRONG_PASSWORDS, PASSWORD_WINDOW = 10, timedelta(minutes=15)
 """DESIGN, section 3."""
 
+_LETTERS = ascii_letters + digits
+_AK = re.compile(r"[!-+\--~]{1,128}")
+_SK = re.compile(r"[!-~]{1,128}")
 _KEY, _TOKEN = "huawei_key", "huawei_token"
 _WRONG = "The user name or password is wrong."
 
@@ -102,15 +113,24 @@ class Credentials:
         self._failed: Fresh[_Failed] = Fresh()
 
     async def create_key(
-        self, user_id: str, now: datetime, *, ttl: timedelta | None = None, note: str = ""
+        self,
+        user_id: str,
+        now: datetime,
+        *,
+        ttl: timedelta | None = None,
+        note: str = "",
+        pair: tuple[str, str] | None = None,
     ) -> tuple[AccessKey, str, str]:
-        """Make a key; its SK and security token ("" without `ttl`) are shown by this answer alone.
+        """Make a key, or take on the `pair` of AK and SK that programs sign with already; the SK
+        and the security token ("" without `ttl`) are shown by this answer alone.
 
         A lasting key ends the user's tokens, a temporary one does not. Raises AccessDenied when
-        there is no such user.
+        there is no such user, RequestInvalid for a pair that cannot be taken on.
         """
         user = await self._accounts.user(user_id, now)
-        ak, sk = _random(ascii_uppercase + digits, 20), _random(ascii_letters + digits, 40)
+        ak, sk = pair or (_random(ascii_uppercase + digits, 20), _random(_LETTERS, 40))
+        if not _AK.fullmatch(ak) or not _SK.fullmatch(sk):
+            raise RequestInvalid("AK and SK are 1 to 128 visible characters.", field="/ak")
         security_token = secrets.token_urlsafe(96) if ttl else ""
         key = AccessKey(
             id=ak,
@@ -123,9 +143,11 @@ class Credentials:
             note=note,
         )
         body = msgspec.json.encode(key)
-        await self._write(
-            key, Write(kind=_KEY, key=ak, version=0, body=body, expires_at=key.expires_at), now
-        )
+        added = Write(kind=_KEY, key=ak, version=0, body=body, expires_at=key.expires_at)
+        try:
+            await self._write(key, added, now)
+        except RecordConflict:
+            raise RequestInvalid("This access key is here already.", field="/ak") from None
         return key, sk, security_token
 
     async def revoke_key(self, ak: str, now: datetime) -> None:
@@ -174,10 +196,14 @@ class Credentials:
         self._failed.keep(where, await self._look(where, now), now)
 
     async def succeeded(self, ak: str, network: str, now: datetime) -> None:
-        """Forget the wrong signatures that `refuse_if_locked` saw: only those in a row count."""
+        """Forget the wrong signatures that `refuse_if_locked` saw: only those in a row count.
+
+        Raises QuotaExceeded when another process has seen too many meanwhile.
+        """
         where = self._lock(ak, network)
         failed = self._failed.get(where, now)
         if failed and failed.any:
+            await self._signatures.look(*where, now)
             await self._signatures.clear(*where, now)
             self._failed.keep(where, _Failed(), now)
 
@@ -194,13 +220,11 @@ class Credentials:
     ) -> Caller:
         """Prove a user by its password: one named by its id, or by its name and its account.
 
-        Raises QuotaExceeded, and AccessDenied; an unknown or disabled user costs and reads the same
-        as a wrong password.
+        Raises QuotaExceeded, and AccessDenied; an unknown or disabled user costs, reads and is
+        counted the same as a wrong password.
         """
-        account, name = account_name or account_id, user_name
-        user = await self._named(user_id, name, account_name, account_id, now)
-        whose = user.id if user else user_id or f"{folded(account)}\n{folded(name)}"
-        async with passwords.turn():
+        user, whose = await self._named(user_id, user_name, account_name, account_id, now)
+        async with passwords.turn(network):
             await self._passwords.count(whose, network, now)
             kept = user.password if user and not user.disabled else None
             if not await passwords.is_right(kept, password) or user is None:
@@ -213,15 +237,19 @@ class Credentials:
 
         Raises QuotaExceeded, AccessDenied.
         """
-        signing = await self.signing(ak, now)
-        if signing.key.is_temporary or signing.caller.user.disabled:
-            raise AccessDenied
+        key, kept = await self._open(ak, now)
         await self.refuse_if_locked(ak, network, now)
-        if not compare_digest(signing.secret, secret.encode("utf-8", "surrogatepass")):
+        if not compare_digest(kept, secret.encode("utf-8", "surrogatepass")):
             await self.failed(ak, network, now)
             raise AccessDenied
         await self.succeeded(ak, network, now)
-        return signing.caller
+        user = await self._accounts.user(key.user_id, now)
+        # The user first, then the key once more: were it revoked in between, its tokens' epoch
+        # would be over, and a token of this log-in must not have the next one.
+        await self._key(ak, now)
+        if key.is_temporary or user.disabled:
+            raise AccessDenied
+        return await self._accounts.caller_as(user, now)
 
     async def issue_token(self, caller: Caller, now: datetime) -> tuple[str, datetime]:
         """A token for whoever was proven, beside those it has, and when it ends."""
@@ -260,7 +288,12 @@ class Credentials:
 
     async def _open(self, ak: str, now: datetime) -> tuple[AccessKey, bytes]:
         key, _ = await self._key(ak, now)
-        return self._opened.keep(ak, (key, self._ring.unseal(key.secret, ak.encode())), now)
+        try:
+            secret = self._ring.unseal(key.secret, ak.encode())
+        except KeyUnknown:
+            mistake = f"keys.path: the secret of access key {ak} does not open with this key ring."
+            raise ConfigInvalid([mistake]) from None
+        return self._opened.keep(ak, (key, secret), now)
 
     async def _key(self, ak: str, now: datetime) -> tuple[AccessKey, int]:
         record = await self._store.record(_KEY, ak, now) if ak.isprintable() else None
@@ -285,16 +318,23 @@ class Credentials:
 
     async def _named(
         self, user_id: str, user_name: str, account_name: str, account_id: str, now: datetime
-    ) -> User | None:
+    ) -> tuple[User | None, str]:
+        """Who is meant, and under what guesses are counted: however somebody is named, and whether
+        or not there is such a user, the same person has the same count."""
         if user_id:
             try:
-                return await self._accounts.user(user_id, now)
+                known = await self._accounts.user(user_id, now)
             except AccessDenied:
-                return None
-        if account_id:
-            return await self._accounts.user_of(account_id, user_name, now)
-        found = await self._accounts.user_by_name(account_name, user_name, now)
-        return found[1] if found else None
+                return None, user_id
+            return known, _count_of(known.account_id, known.name)
+        if not account_id and (account := await self._accounts.by_name(account_name, now)):
+            account_id = account.id
+        user = await self._accounts.user_of(account_id, user_name, now) if account_id else None
+        return user, _count_of(account_id or folded(account_name), user_name)
+
+
+def _count_of(account: str, user_name: str) -> str:
+    return f"{account}\n{folded(user_name)}"
 
 
 def _digest(token: str) -> str:

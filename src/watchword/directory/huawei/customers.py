@@ -84,6 +84,12 @@ class Private(msgspec.Struct, frozen=True, kw_only=True):
     xaccount_id: str
     address: str = ""
 
+    def __repr__(self) -> str:
+        return "Private(***)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
+
 
 class Customers:
     """Adds customers and counts them. A phone may belong to at most `per_phone` of them, a mailbox
@@ -107,7 +113,8 @@ class Customers:
         if asked.password:
             email = asked.destination if _is_mailbox(asked.destination) else None
             refuse_weak(asked.password, name, email.address if email else "")
-            kept = await passwords.hash(asked.password)
+            async with passwords.turn(partner.id):
+                kept = await passwords.hash(asked.password)
             user = User(id=new_id(), account_id=customer.id, name=name, password=kept)
             writes += added_user(user)
         return Prepared(customer, tuple(writes))

@@ -22,7 +22,7 @@ class Name(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
 
 
-class LoggingIn(msgspec.Struct, frozen=True, kw_only=True):
+class LoggingIn(wire.Untold, frozen=True, kw_only=True):
     """Somebody by id, or by name and domain."""
 
     id: str | None = None
@@ -35,7 +35,7 @@ class ByPassword(msgspec.Struct, frozen=True, kw_only=True):
     user: LoggingIn
 
 
-class Key(msgspec.Struct, frozen=True, kw_only=True):
+class Key(wire.Untold, frozen=True, kw_only=True):
     key: str
 
 
@@ -50,11 +50,22 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     hw_ak_sk: ByAccessKey | None = None
 
 
+class Project(Name, frozen=True, kw_only=True):
+    """There are none here, so any is taken as it is written, within the caller's own domain."""
+
+    domain: Name | None = None
+
+
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """What a token is for; none of it where the caller left it out."""
 
     domain: Name | None = None
-    project: Name | None = None
+    project: Project | None = None
+
+    @property
+    def of(self) -> Name | None:
+        """The domain that it names in either way."""
+        return self.domain or (self.project and self.project.domain)
 
 
 class Auth(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,11 +87,16 @@ class TokenWanted(msgspec.Struct, frozen=True, kw_only=True):
 LogIn = Callable[[Call, Identity], Awaitable[Caller]]
 
 
+async def tell_version(call: Call) -> Answer:
+    """Which Keystone this is: its generic clients ask before they log in."""
+    links = [{"rel": "self", "href": f"{_endpoint(call)}/v3/"}]
+    version = {"id": "v3.14", "status": "stable", "links": links}
+    return replies.told(wire.encode({"version": version}))
+
+
 async def list_domains(call: Call) -> Answer:
     """The one domain that a caller works in: the vendor's clients look it up before they send."""
-    host = (call.exchange.header(b"host") or b"").decode("latin-1")
-    endpoint = f"{call.exchange.scope['scheme']}://{host}"
-    return replies.told(_domains(call.known.account, endpoint))
+    return replies.told(_domains(call.known.account, _endpoint(call)))
 
 
 async def make_token(call: Call) -> Answer:
@@ -138,12 +154,18 @@ _LOG_INS: dict[tuple[str, ...], LogIn] = {
 
 
 def _refuse_another_domain(caller: Caller, scope: Scope) -> None:
-    if scope.domain is None:
+    if (asked := scope.of) is None:
         return
     account = caller.account
-    domain_id, name = scope.domain.id or account.id, scope.domain.name or account.name
+    domain_id, name = asked.id or account.id, asked.name or account.name
     if (domain_id, name.casefold()) != (account.id, account.name.casefold()):
         raise auth.LogInFailed
+
+
+def _endpoint(call: Call) -> str:
+    """Where the caller has reached us."""
+    host = (call.exchange.header(b"host") or b"").decode("latin-1")
+    return f"{call.exchange.scope['scheme']}://{host}"
 
 
 def _domains(account: Account, endpoint: str) -> bytes:

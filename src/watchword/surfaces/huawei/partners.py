@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from watchword import log
 from watchword.directory.huawei import customers
-from watchword.directory.huawei.customers import Prepared
+from watchword.directory.huawei.customers import Prepared, Registration
 from watchword.domain.app import App
-from watchword.domain.challenge import Verdict
+from watchword.domain.challenge import Challenge, State, Verdict
 from watchword.domain.delivery import DeliveryState
 from watchword.domain.destination import Destination
 from watchword.domain.purpose import Purpose
@@ -29,7 +29,7 @@ from watchword.surfaces.metrics import TALLY
 async def send_code(call: Call) -> Answer:
     """Send a code, and wait a moment for a carrier that refuses it (DESIGN, section 4)."""
     app, account = auth.partner(call.known), call.known.account
-    wanted = wire.wanted(call.asked, call.directory.language)
+    wanted = wire.wanted(call.asked, app.language or call.directory.language)
     try:
         issued = await issue(
             Send(
@@ -38,6 +38,7 @@ async def send_code(call: Call) -> Answer:
                 destination=wanted.destination,
                 channel=wanted.channel,
                 language=wanted.language,
+                code_length=wire.CODE_LENGTH,
                 ttl=wanted.ttl,
                 subject=_subject(account.id, wanted.customer_id),
                 account=account.id,
@@ -52,7 +53,7 @@ async def send_code(call: Call) -> Answer:
     TALLY.sent(app.id, issued.channel)
     if issued.delivery is None:
         log.events().info("test_number_used", app=app.id, to=issued.masked)
-    elif await _outcome(call, issued.delivery) is DeliveryState.FAILED:
+    elif await _was_refused(call, app, issued.challenge_id, issued.delivery):
         raise ProviderRefused
     return replies.done()
 
@@ -61,10 +62,16 @@ async def create_customer(call: Call) -> Answer:
     """Make a customer; where an address comes along its code is burnt in the same act."""
     partner = auth.partner(call.known)
     asked, code = wire.registration(call.asked)
+    challenge = None
+    if asked.destination:
+        challenge = await _challenge(call, partner, asked.destination)
     while True:
-        prepared = await call.directory.customers.prepare(call.known.account, asked, call.now)
+        prepared = await _prepared(call, asked)
         try:
-            await _register(call, partner, asked.destination, code, prepared)
+            if challenge is None:
+                await call.directory.customers.add(prepared, call.now)
+            else:
+                await _use_up(call, partner, challenge, code, prepared)
         except RecordConflict as conflict:
             if await _has_another_place(call, conflict, asked.destination):
                 continue
@@ -85,26 +92,42 @@ def _subject(partner_id: str, customer_id: str = "") -> bytes:
     return f"huawei {partner_id} {customer_id}".encode()
 
 
-async def _outcome(call: Call, delivery: int) -> DeliveryState:
-    return await call.service.outcomes.outcome(delivery, call.service.store)
+async def _was_refused(call: Call, app: App, challenge_id: str, delivery: int) -> bool:
+    """Whether the carrier refused the message for good, or another one to the same address, which
+    ended this code too. A send whose code newer ones have replaced was not refused."""
+    store = call.service.store
+    state = await call.service.outcomes.outcome(delivery, store)
+    if state is not DeliveryState.CANCELLED:
+        return state is DeliveryState.FAILED
+    return (await store.challenge(app.id, challenge_id)).state is State.CANCELLED
 
 
-async def _register(
-    call: Call, app: App, destination: Destination | None, code: str, prepared: Prepared
-) -> None:
-    """Judge in the contract's order (section 5): none or expired, too many failures, wrong; a right
-    code is burnt in the act that makes the customer. Raises Refusal, RecordConflict."""
-    if destination is None:
-        await call.directory.customers.add(prepared, call.now)
-        return
+async def _challenge(call: Call, app: App, destination: Destination) -> Challenge:
+    """What a code for this address answers. Raises ChallengeNotFound where it is over, even if it
+    was exhausted before."""
     house, subject = call.directory.house, _subject(call.known.account.id)
     challenge = await latest(app, Purpose.SIGN_UP, destination, subject, house, now=call.now)
     if challenge.expires_at <= call.now:
         raise ChallengeNotFound
+    return challenge
+
+
+async def _prepared(call: Call, asked: Registration) -> Prepared:
+    try:
+        return await call.directory.customers.prepare(call.known.account, asked, call.now)
+    except QuotaExceeded as error:
+        raise Refusal(replies.BUSY, error) from None
+
+
+async def _use_up(
+    call: Call, app: App, challenge: Challenge, code: str, prepared: Prepared
+) -> None:
+    """Judge in the contract's order (section 5): none or expired, too many failures, wrong; a right
+    code is burnt in the act that makes the customer. Raises Refusal, RecordConflict."""
     try:
         judged = await check(
             Check(app=app, challenge_id=challenge.id, code=code, effect=prepared.writes),
-            house,
+            call.directory.house,
             now=call.now,
         )
     except FailureBudgetSpent as error:

@@ -99,6 +99,7 @@ TAKEN = {
     customers.PHONE: Reply(400, "CBC.99000029", "The mobile number already exists."),
 }
 """What a refused record of a new customer was about."""
+BUSY = Reply(429, "APIGW.0308", "Too many requests. Try again later.")
 TOO_MANY = Reply(400, "CBC.99000030", "The mobile number has been registered too many times.")
 GUESSED = REPLIES[Verdict.EXHAUSTED]
 """A check that comes after too many wrong ones for the same address, whatever the code."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
@@ -47,6 +48,9 @@ ROUTES = (
         does=partners.check_identity,
         asks=msgspec.json.Decoder(wire.Searched),
     ),
+    Route(
+        name="huawei_version", method="GET", path="/v3", does=keystone.tell_version, is_open=True
+    ),
     Route(name="huawei_domains", method="GET", path="/v3/auth/domains", does=keystone.list_domains),
     Route(
         name="huawei_token",
@@ -85,42 +89,55 @@ class Huawei:
             TALLY.request(route.name if route else "none", status, perf_counter() - started)
 
     async def _answered(self, exchange: Exchange, route: Route | None, request_id: str) -> Answer:
-        shape = route.shape if route else replies.service_error
+        account, error = "", None
         try:
             if route is None:
                 raise Refusal(replies.NOT_FOUND)
-            return await self._called(exchange, route)
+            call = await self._admitted(exchange, route)
+            account = call.caller.account.id if call.caller else ""
+            return await route.does(call)
         except Refusal as refusal:
-            return replies.refused(refusal.reply, refusal.cause, request_id, shape)
-        except WatchwordError as error:
-            return replies.refused(_reply(error), error, request_id, shape)
+            reply, error = refusal.reply, refusal.cause
+        except WatchwordError as refused:
+            reply, error = REPLIES[type(refused)], refused
         except Disconnected:
             raise
         except Exception as defect:
             log.events().error("request_failed", error=type(defect).__name__)
-            return replies.refused(REPLIES[WatchwordError], None, request_id, shape)
+            reply = REPLIES[WatchwordError]
+        if route and (account or reply.status >= 500):  # else whoever comes could fill the log
+            _tell(route, reply, error, account=account, request_id=request_id)
+        shape = route.shape if route else replies.service_error
+        return replies.refused(reply, error, request_id, shape)
 
-    async def _called(self, exchange: Exchange, route: Route) -> Answer:
+    async def _admitted(self, exchange: Exchange, route: Route) -> Call:
         service = self._service
         body = await exchange.body()
         caller = None
         if not route.is_open:
             caller = await auth.authenticate(exchange, body, service, service.clock())
-        call = Call(
+        return Call(
             service=service,
             exchange=exchange,
             caller=caller,
             asked=_read(exchange, body, route.asks) if route.asks else None,
             now=service.clock(),
         )
-        return await route.does(call)
 
 
-def _reply(error: WatchwordError) -> Reply:
-    reply = REPLIES[type(error)]
-    if reply is REPLIES[WatchwordError]:
-        log.events().error("request_failed", error=type(error).__name__)
-    return reply
+def _tell(
+    route: Route, reply: Reply, error: WatchwordError | None, *, account: str, request_id: str
+) -> None:
+    """By the request's id an operator finds what a partner asks about."""
+    log.events().log(
+        logging.ERROR if reply.status >= 500 else logging.INFO,
+        "request_refused",
+        route=route.name,
+        code=reply.code,
+        error=type(error).__name__ if error else "",
+        account=account,
+        request_id=request_id,
+    )
 
 
 def _read(exchange: Exchange, body: bytes, asks: msgspec.json.Decoder[Any]) -> Any:

@@ -98,7 +98,8 @@ def is_right(signed: Signed, scope: Scope, body: bytes, secret: bytes) -> bool:
 
 def _signed_values(headers: Headers, names: tuple[bytes, ...]) -> dict[bytes, bytes]:
     """Every signed header came, once, and none came unsigned that has to be signed."""
-    came = [(name, value) for name, value in headers if name in names]
+    signed = frozenset(names)
+    came = [(name, value) for name, value in headers if name in signed]
     values = dict(came)
     if not len(came) == len(values) == len(names):
         raise SignatureInvalid

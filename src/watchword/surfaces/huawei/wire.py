@@ -14,11 +14,13 @@ import msgspec
 import phonenumbers
 
 from watchword.directory.huawei.accounts import Account
-from watchword.directory.huawei.customers import Registration
+from watchword.directory.huawei.customers import NameMalformed, Registration, domain_name
+from watchword.domain.code import normalise
 from watchword.domain.destination import Destination, mailbox, phone
 from watchword.domain.purpose import Purpose
 from watchword.errors import RequestInvalid
 
+CODE_LENGTH = 6
 LONGEST_MAILBOX = 64
 LONGEST_PHONE = 32
 LONGEST_LANG = 16
@@ -30,7 +32,7 @@ LANGUAGES = ("zh-cn", "en-us")
 _SMS, _EMAIL = 1, 2
 _REGISTER, _BANK_CARD = 29, 18
 _AREA = re.compile(r"[A-Za-z]{2}")
-_CHINESE_MOBILE = re.compile(r"\+861\d{10}", re.ASCII)
+_CHINESE_MOBILE = re.compile(r"\+861[3-9]\d{9}", re.ASCII)
 _SEARCHED_PHONE = re.compile(r"00\d{2}-\d{1,59}", re.ASCII)
 
 encode = msgspec.json.Encoder().encode
@@ -52,7 +54,17 @@ class ResellerDenied(RequestInvalid):
     """You have no right on this reseller."""
 
 
-class CodeWanted(msgspec.Struct, frozen=True, kw_only=True):
+class Untold(msgspec.Struct, frozen=True, kw_only=True):
+    """Prints its name alone, for what it holds is nobody's to read."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(***)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
+
+
+class CodeWanted(Untold, frozen=True, kw_only=True):
     """Send a code. The China edition writes to phones, the international one to mailboxes."""
 
     receiver_type: int | None = None
@@ -64,7 +76,7 @@ class CodeWanted(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: str | None = None
 
 
-class NewCustomer(msgspec.Struct, frozen=True, kw_only=True):
+class NewCustomer(Untold, frozen=True, kw_only=True):
     """Create a customer of the calling partner, with a code where an address comes with it."""
 
     domain_area: str | None = None
@@ -80,7 +92,7 @@ class NewCustomer(msgspec.Struct, frozen=True, kw_only=True):
     include_association_result: bool | None = None
 
 
-class Searched(msgspec.Struct, frozen=True, kw_only=True):
+class Searched(Untold, frozen=True, kw_only=True):
     """Whether somebody has a mailbox, a phone or a log-in name already."""
 
     search_type: str | None = None
@@ -149,12 +161,19 @@ def searched(asked: Searched) -> tuple[Literal["email", "mobile", "name"], str |
     if asked.search_type == "email":
         return "email", mailbox(value, field="/search_value")
     if asked.search_type == "name":
-        return "name", value
+        return "name", _searched_name(value)
     if asked.search_type != "mobile":
         raise RequestInvalid("search_type is email, mobile or name.", field="/search_type")
     if not _SEARCHED_PHONE.fullmatch(value):
         raise RequestInvalid("A mobile number is written 00XX-XXXXXXXX.", field="/search_value")
     return "mobile", phone(value, field="/search_value")
+
+
+def _searched_name(name: str) -> str:
+    try:
+        return domain_name(name)
+    except NameMalformed as error:
+        raise RequestInvalid(str(error), field="/search_value") from None
 
 
 def registered(customer: Account) -> bytes:
@@ -201,13 +220,17 @@ def _mailbox(text: str | None) -> Destination:
 
 
 def _chinese_phone(text: str) -> Destination:
-    """With or without its country code. Raises RequestInvalid for other countries' too."""
-    field = "/mobile_phone"
-    if len(text) > LONGEST_PHONE:
-        raise RequestInvalid(f"mobile_phone has at most {LONGEST_PHONE} characters.", field=field)
-    found = phone(text if text.startswith(("+", "00")) else f"+86{text}", field=field)
-    if not _CHINESE_MOBILE.fullmatch(found.identity):
-        raise RequestInvalid("mobile_phone is a Chinese mobile number.", field=field)
+    """With or without its country code. Raises RequestInvalid for all others."""
+    spelled = text if text.startswith(("+", "00")) else f"+86{text}"
+    try:
+        found = phone(spelled[: LONGEST_PHONE + 1])
+    except RequestInvalid:
+        found = None
+    if len(text) > LONGEST_PHONE or not found or not _CHINESE_MOBILE.fullmatch(found.identity):
+        raise RequestInvalid(
+            "mobile_phone is a Chinese mobile number, 11 digits beginning with 1.",
+            field="/mobile_phone",
+        )
     return found
 
 
@@ -232,9 +255,10 @@ def _address(asked: NewCustomer) -> Destination | None:
 
 
 def _code(code: str | None) -> str:
-    if code is None or len(code) != 6:
+    """Blanks and dashes in it do not count, as ever."""
+    if code is None or len(normalise(code)) != CODE_LENGTH:
         raise RequestInvalid(
-            "verification_code has 6 characters, and comes with an address.",
+            f"verification_code has {CODE_LENGTH} characters, and comes with an address.",
             field="/verification_code",
         )
     return code
