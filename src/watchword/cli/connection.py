@@ -38,14 +38,11 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._start_head()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._deadline is not None:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         self._steps += 1
         self._end_head()
         super().on_headers_complete()
+        self.headers = []  # where trailer fields go, and nobody looks
 
     def on_body(self, body: bytes) -> None:
         self._steps += 1

@@ -16,6 +16,7 @@ from watchword.errors import (
     ProviderRefused,
     QuotaExceeded,
     RecordConflict,
+    StoreUnavailable,
 )
 from watchword.service.check import Check, check, latest
 from watchword.service.issue import Send, issue
@@ -99,7 +100,10 @@ async def _was_refused(call: Call, app: App, challenge_id: str, delivery: int) -
     state = await call.service.outcomes.outcome(delivery, store)
     if state is not DeliveryState.CANCELLED:
         return state is DeliveryState.FAILED
-    return (await store.challenge(app.id, challenge_id)).state is State.CANCELLED
+    try:
+        return (await store.challenge(app.id, challenge_id)).state is State.CANCELLED
+    except StoreUnavailable:  # the send stands, whatever can be learnt of it now
+        return False
 
 
 async def _challenge(call: Call, app: App, destination: Destination) -> Challenge:
