@@ -1,7 +1,6 @@
 """Programs written for Huawei Cloud, over a socket: its own clients as they are installed."""
 
 import json
-import re
 import shlex
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from huaweicloudsdkbssintl.v2 import BssintlClient
 from huaweicloudsdkcore.auth.credentials import GlobalCredentials
 
 from tests.node_clients import NodeFailed
-from tests.whole.conftest import DEADLINE_S, ROOT, WATCHWORD, environment, eventually
+from tests.whole.conftest import DEADLINE_S, WATCHWORD, environment, eventually
 from tests.whole.huawei import (
     SEND,
     VENDORS_WARNINGS,
@@ -220,13 +219,3 @@ def test_a_temporary_key_counts_with_its_security_token_alone(place, partner):
     with Partner(made, place.base_url, made["security_token"]) as short:
         look = lambda: refusal(short.look, "name", "nobody")  # noqa: E731
         eventually(lambda: look() == (401, "APIGW.0301"), "the key's end")
-
-
-def test_the_manuals_own_program_runs(place, partner):
-    """docs/huawei.md, "In the code", but for the address of the server."""
-    manual = (ROOT / "docs" / "huawei.md").read_text(encoding="utf-8")
-    (program,) = re.findall(r"```python\n(.*?)```", manual, re.DOTALL)
-    names = {name: partner.made[name] for name in ("ak", "sk", "domain_id")}
-    exec(program.replace("http://127.0.0.1:8080", place.base_url), names)  # noqa: S102
-    names["client"].close()
-    assert place.mailboxes.mails["ann@example.com"][-1]["subject"].endswith("sign-up code")

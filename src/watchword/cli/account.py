@@ -49,6 +49,8 @@ def create(
     """Make a partner, its first user and an access key. Their secrets are never shown again."""
     if no_partner and (brand or language or app):
         raise Misused("--no-partner has no app: leave out --brand, --language and --app.")
+    if app and (brand or language):
+        raise Misused("The app has a brand and a language: leave out --brand and --language.")
 
     async def made(service: Service) -> dict[str, str]:
         if no_partner:

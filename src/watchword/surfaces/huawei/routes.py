@@ -93,9 +93,10 @@ class Huawei:
         try:
             if route is None:
                 raise Refusal(replies.NOT_FOUND)
-            call = await self._admitted(exchange, route)
-            account = call.caller.account.id if call.caller else ""
-            return await route.does(call)
+            body = await exchange.body()
+            caller = await self._caller(exchange, body, route)
+            account = caller.account.id if caller else ""
+            return await route.does(self._call(exchange, body, route, caller))
         except Refusal as refusal:
             reply, error = refusal.reply, refusal.cause
         except WatchwordError as refused:
@@ -110,18 +111,18 @@ class Huawei:
         shape = route.shape if route else replies.service_error
         return replies.refused(reply, error, request_id, shape)
 
-    async def _admitted(self, exchange: Exchange, route: Route) -> Call:
-        service = self._service
-        body = await exchange.body()
-        caller = None
-        if not route.is_open:
-            caller = await auth.authenticate(exchange, body, service, service.clock())
+    async def _caller(self, exchange: Exchange, body: bytes, route: Route) -> Caller | None:
+        if route.is_open:
+            return None
+        return await auth.authenticate(exchange, body, self._service, self._service.clock())
+
+    def _call(self, exchange: Exchange, body: bytes, route: Route, caller: Caller | None) -> Call:
         return Call(
-            service=service,
+            service=self._service,
             exchange=exchange,
             caller=caller,
             asked=_read(exchange, body, route.asks) if route.asks else None,
-            now=service.clock(),
+            now=self._service.clock(),
         )
 
 
