@@ -18,6 +18,7 @@ import uvicorn
 
 from watchword import web
 from watchword.bootstrap import Service, bootstrap
+from watchword.cli.connection import Connection
 from watchword.config import Settings
 from watchword.domain.app import Scope
 
@@ -111,7 +112,7 @@ class _answering:  # noqa: N801  reads as the sentence it makes
 
     def __init__(self, application: Any) -> None:
         config = uvicorn.Config(
-            application, http="httptools", ws="none", lifespan="on", access_log=False,
+            application, http=Connection, ws="none", lifespan="on", access_log=False,
             log_config=None, proxy_headers=False, server_header=False,
         )  # fmt: skip
         self._server = _Quiet(config)

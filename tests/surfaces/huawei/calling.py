@@ -40,6 +40,8 @@ TOKENS = "/v3/auth/tokens"
 JSON = "application/json"
 HERE, THERE = "127.0.0.1", "127.0.0.2"
 PASSWORD = "Tr0ub4dor&3"
+NO_MOBILES = ("12345", "10086", "1380013800", "138001380000", "23800138000", "12800138000")
+"""Too short, too long, and such as no Chinese mobile begins with."""
 VENDORS_WARNINGS = (
     "ignore:datetime.datetime.utcnow:DeprecationWarning:huaweicloudsdkcore.signer.signer",
 )
@@ -308,9 +310,10 @@ def travelled(
         return Reply(connection.getresponse())
 
 
-def raw(server: Any, *pieces: bytes, leaves: bool = False) -> bytes:
+def raw(server: Any, *pieces: bytes, leaves: bool = False, source: str = HERE) -> bytes:
     """Send bytes as they are; all that comes until the server closes."""
-    with socket.create_connection((HERE, server.port), timeout=DEADLINE_S) as connection:
+    there = (HERE, server.port)
+    with socket.create_connection(there, DEADLINE_S, (source, 0)) as connection:
         for piece in pieces:
             connection.sendall(piece)
         with suppress(OSError):

@@ -99,6 +99,17 @@ def test_a_used_code_is_gone(shop, ann):
     assert refused(shop.register, email=ann, verification_code=wrong(code)) == GONE
 
 
+@pytest.mark.parametrize("spelling", ["{} {}", " {}{} ", "{}-{}"])
+def test_a_code_may_be_typed_with_blanks(shop, ann, spelling):
+    """As people do who read it in two halves; a wrong one stays wrong."""
+    code = sent(shop, ann)
+    bad = wrong(code)
+    given = spelling.format(bad[:3], bad[3:])
+    assert refused(shop.register, email=ann, verification_code=given) == WRONG
+    given = spelling.format(code[:3], code[3:])
+    assert shop.register(email=ann, verification_code=given).domain_id
+
+
 @pytest.mark.parametrize("wrongs", [1, 2])
 def test_a_wrong_code_may_be_put_right(shop, ann, wrongs):
     code = sent(shop, ann)

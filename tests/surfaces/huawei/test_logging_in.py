@@ -124,6 +124,37 @@ def test_another_domain_is_not_given(server, shop):
         assert keystones(log_in(server, by_password(shop, scope=scope)))[0] == 401
 
 
+@pytest.mark.parametrize("by", ["name", "id"])
+def test_a_project_of_another_domain_is_not_given(server, shop, by):
+    """Of the caller's own one any is taken, and told under that domain."""
+    domain = {"id": shop.account.id, "name": shop.account.name.upper()}
+    told = log_in(server, by_password(shop, scope={"project": {"name": "p", "domain": domain}}))
+    assert told.status == 201
+    ours = {"id": shop.account.id, "name": shop.account.name}
+    assert told.json["token"]["project"] == {"id": "p", "name": "p", "domain": ours}
+    other = nobody(server).account
+    theirs = {"name": other.name, "id": other.id}[by]
+    for domain in ({by: theirs}, {**domain, by: theirs}):
+        scope = {"project": {"name": "p", "domain": domain}}
+        assert keystones(log_in(server, by_password(shop, scope=scope)))[0] == 401
+
+
+@pytest.mark.parametrize("scope", ["x", "", "Unscoped"])
+def test_a_scope_in_a_word_is_unscoped_alone(server, shop, scope):
+    """The refusal says so."""
+    body = by_password(shop)
+    body["auth"]["scope"] = scope
+    status, message = keystones(log_in(server, body))
+    assert (status, "unscoped" in message.split("Allowed are: ")[-1]) == (400, True)
+    assert "Allowed are: unscoped." in message
+
+
+@pytest.mark.parametrize("charset", ["utf8", "UTF8", "utf-8"])
+def test_a_log_in_may_spell_utf_8_either_way(server, shop, charset):
+    named = {"Content-Type": f"application/json; charset={charset}"}
+    assert log_in(server, by_password(shop), **named).status == 201
+
+
 def test_an_access_key_logs_in_too(server, shop):
     """hw_ak_sk; its secret may be wrong as often as a signature."""
     reply = log_in(server, by_key(shop))
@@ -181,6 +212,20 @@ def test_ten_wrong_passwords_lock_the_user_for_that_network(server, shop):
     assert log_in(server, by_password(shop), source=THERE).status == 429
     server.clock.pass_by(15 * MINUTE)
     assert log_in(server, by_password(shop), source=THERE).status == 201
+
+
+@pytest.mark.parametrize("name", ["admin", "nobody"])
+def test_a_changing_name_beside_an_id_is_one_account(server, shop, name):
+    """It gives nobody more guesses, and tells nobody that there is no such user."""
+    for n in range(10):
+        domain = {"id": shop.account.id, "name": f"any{n}"}
+        assert log_in(server, by_password(shop, "wrong", name=name, domain=domain)).status == 401
+    for domain in (
+        {"id": shop.account.id, "name": "any10"},
+        {"id": shop.account.id},
+        {"name": shop.account.name.upper()},
+    ):
+        assert log_in(server, by_password(shop, name=name, domain=domain)).status == 429
 
 
 def test_a_right_password_forgets_the_wrong_ones(server, shop):

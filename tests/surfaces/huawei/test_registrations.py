@@ -4,6 +4,7 @@ import pytest
 
 from tests.surfaces.huawei.calling import (
     CREATE,
+    NO_MOBILES,
     VENDORS_WARNINGS,
     customer,
     phone,
@@ -68,7 +69,9 @@ def test_a_password_does_not_hold_the_mailbox(shop, ann):
     assert shop.register(**given, password="Tr0ub4dor&3").domain_id
 
 
-@pytest.mark.parametrize("to", ["", "1380", "+14155550100", "x" * 33, "138001380000000x"])
+@pytest.mark.parametrize(
+    "to", ["", "1380", "+14155550100", "x" * 33, "138001380000000x", *NO_MOBILES]
+)
 def test_a_phone_that_is_none_has_a_code_of_its_own(shop, to):
     given = {"mobile_phone": to, "verification_code": "123456"}
     assert refused(shop.register_chinese, **given) == (400, "CBC.5017")
@@ -92,7 +95,9 @@ def test_what_nobody_has_is_available(shop, ann):
     ("kind", "value"),
     [
         (None, "x"), ("", "x"), ("phone", "x"), ("email", None), ("email", ""), ("email", "ann"),
-        ("email", "x" * 53 + "@example.com"), ("name", "x" * 65), ("mobile", "13800138000"),
+        ("email", "x" * 53 + "@example.com"), ("name", "x" * 65), ("name", "four"),
+        ("name", "x" * 33), ("name", "1ann5"), ("name", "op_ann"), ("name", "ann smith"),
+        ("name", "änne1"), ("name", "ann12\n"), ("mobile", "13800138000"),
         ("mobile", "+86-13800138000"), ("mobile", "0086-"), ("mobile", "8600-13800138000"),
         ("mobile", "0086-1380013800x"), ("mobile", "0000-1"),
         ("mobile", "0086-１３８００１３８０００"),

@@ -1,6 +1,7 @@
 """Sending a code through the vendor's own clients: what goes out, and every refusal."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from huaweicloudsdkbssintl.v2.region.bssintl_region import BssintlRegion
 from huaweicloudsdkcore.auth.credentials import GlobalCredentials
 
 from tests.surfaces.huawei.calling import (
+    NO_MOBILES,
     SEND,
     VENDORS_WARNINGS,
     customer,
@@ -135,6 +137,7 @@ RECEIVERS = [
     {"receiver_type": 1, "mobile_phone": "１３８００１３８０００"},
     {"receiver_type": 1, "mobile_phone": "+86" + " " * 19 + "13800138000"},
     {"receiver_type": 1, "mobile_phone": 13800138000},
+    *({"receiver_type": 1, "mobile_phone": to} for to in NO_MOBILES),
     {"receiver_type": 1, "mobile_phone": "13800138000", "scene": 0},
     {"receiver_type": 1, "mobile_phone": "13800138000", "scene": ""},
     {"receiver_type": 1, "mobile_phone": "13800138000", "scene": "29"},
@@ -234,6 +237,31 @@ def test_a_mailbox_that_the_carrier_refuses_has_no_code(delivering, shop):
     given = {"email": to, "verification_code": "123456"}
     assert refused(shop.register, **given) == (400, "CBC.99004008")
     assert messages(delivering, to) == []
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_of_sends_at_once_none_is_taken_for_sent(shop, times):
+    """The carrier refuses one of them; those that this ends were refused as well."""
+    with ThreadPoolExecutor(times) as pool:
+        for _ in range(5):
+            body = wanted(f"refuse+{mailbox()}")
+            asking = [pool.submit(shop.ask, body=body) for _ in range(times)]
+            refusals = [one.result().refusal for one in asking]
+            assert refusals == [(400, "CBC.99004003")] * times
+
+
+def test_a_send_that_newer_ones_replaced_was_not_refused(delivering, shop):
+    """Its code may still be on its way, for all that is known."""
+    to = f"down+{mailbox()}"
+    with ThreadPoolExecutor(6) as pool:
+        replies = list(pool.map(lambda body: shop.ask(body=body), [wanted(to)] * 6))
+    assert [reply.status for reply in replies] == [204] * 6
+    with closing(sqlite3.connect(delivering.folder / "watchword.db")) as connection:
+        states = connection.execute(
+            "SELECT d.state FROM deliveries d JOIN challenges c ON c.serial = d.challenge "
+            "ORDER BY d.id DESC LIMIT 6"
+        ).fetchall()
+    assert ("cancelled",) in states
 
 
 def test_a_carrier_that_is_away_counts_as_one_that_sends_later(shop):

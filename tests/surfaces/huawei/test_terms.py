@@ -19,10 +19,12 @@ from tests.surfaces.huawei.calling import (
     partner,
     phone,
     refused,
+    sent,
     texted,
     travelled,
 )
 from watchword.config import Huawei, Limit
+from watchword.domain.app import Terms
 
 pytestmark = [pytest.mark.filterwarnings(one) for one in VENDORS_WARNINGS]
 PHONE_FULL = (400, "CBC.99000030")
@@ -36,13 +38,6 @@ def otherwise(tmp_path_factory):
     )
     folder = tmp_path_factory.mktemp("otherwise")
     with up(Server(folder, deliver=True, huawei=terms)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def proxied(tmp_path_factory):
-    """A server that believes what a proxy at THERE says."""
-    with up(Server(tmp_path_factory.mktemp("proxied"), trusted_proxies=(THERE,))) as running:
         yield running
 
 
@@ -80,6 +75,31 @@ def test_two_at_once_get_a_place_each(otherwise):
 def test_the_usual_language_may_be_english(otherwise, ann, lang):
     partner(otherwise).send(ann, lang=lang)
     assert "minute" in messages(otherwise, ann)[-1].text
+
+
+LANGUAGES = [
+    ("zh-cn", None, "分钟"), ("zh-cn", "fr-fr", "分钟"), ("zh-cn", "en-us", "minute"),
+    ("en-us", None, "minute"), ("en-us", "zh-cn", "分钟"), ("", None, "minute"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "lang", "words"), LANGUAGES, ids=str)
+def test_a_partner_may_have_a_language_of_its_own(otherwise, ann, language, lang, words):
+    """Before that of the house, and after the one that is asked for."""
+    partner(otherwise, language=language).send(ann, lang=lang)
+    assert words in messages(otherwise, ann)[-1].text
+
+
+@pytest.mark.parametrize("purpose", ["*", "sign_up"])
+def test_a_code_has_six_digits_whatever_its_app_says(delivering, shop, ann, purpose):
+    """An app's length is for the native dialect: this one creates customers with six."""
+    apps, terms = delivering.service.apps, Terms(length=8)
+    delivering.do(apps.set_terms(shop.account.app_id, purpose, lambda _: terms, delivering.clock()))
+    code = sent(shop, ann)
+    assert (len(code), code.isdigit()) == (6, True)
+    assert shop.register(email=ann, verification_code=code).domain_id
+    to = phone()
+    assert len(texted(shop, to)) == 6
 
 
 def test_the_limit_of_an_address_may_be_another(otherwise, ann):

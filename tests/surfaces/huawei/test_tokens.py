@@ -11,7 +11,7 @@ from huaweicloudsdkiam.v3 import (
     KeystoneListAuthDomainsRequest,
 )
 from keystoneauth1 import exceptions
-from keystoneauth1.identity import v3
+from keystoneauth1.identity import generic, v3
 from keystoneauth1.session import Session
 
 from tests.surfaces.huawei.calling import (
@@ -163,6 +163,32 @@ def test_keystones_client_gets_one(shop, scope):
     with_password(shop)
     assert session.get(url).status_code == 200
     assert session.get_token() != token
+
+
+@pytest.mark.parametrize("path", ["/v3", "/v3/"])
+def test_the_version_is_told_to_anybody(server, path):
+    """Under the address by which it was asked."""
+    reply = travelled(server, "GET", path, b"", {})
+    assert (reply.status, reply.headers["content-type"]) == (200, "application/json;charset=UTF-8")
+    version = reply.json["version"]
+    assert (version["id"][:2], version["status"]) == ("v3", "stable")
+    assert version["links"] == [{"rel": "self", "href": f"{server.url}/v3/"}]
+
+
+@pytest.mark.parametrize("ending", ["/v3", "/v3/"])
+def test_keystones_generic_client_gets_one(shop, ending):
+    """It asks for the version first."""
+    client = generic.Password(
+        auth_url=f"{shop.server.url}{ending}",
+        username="admin",
+        password=PASSWORD,
+        user_domain_name=shop.account.name,
+        domain_name=shop.account.name,
+    )
+    session = Session(auth=client)
+    url = f"{shop.server.url}{DOMAINS}"
+    assert session.get(url).json()["domains"][0]["id"] == shop.account.id
+    assert opened_by(shop.server, session.get_token()).status == 200
 
 
 def test_keystones_client_is_refused_in_its_own_words(shop):

@@ -1,6 +1,13 @@
+"""A house on a real store, and Huawei Cloud's accounts and credentials as one process has them."""
+
+import msgspec
 import pytest
 
 from tests.contract.acting import Acts
+from tests.unit.directory.proving import HERE, RIGHT, Counting
+from watchword.directory.apps import Apps
+from watchword.directory.huawei.accounts import Accounts
+from watchword.directory.huawei.credentials import Credentials
 from watchword.stores.sqlite import SqliteStore
 
 
@@ -14,3 +21,80 @@ async def acts(tmp_path):
     store = await SqliteStore.open(tmp_path / "watchword.db")
     yield Acts(store)
     await store.close()
+
+
+@pytest.fixture
+def store(acts):
+    return Counting(acts.store)
+
+
+@pytest.fixture
+def directory(acts, store):
+    """Accounts and credentials, as one process has them."""
+
+    def made(**terms):
+        accounts = Accounts(store, acts.ring, Apps(store, acts.ring))
+        house = msgspec.structs.replace(acts.house, store=store)
+        return accounts, Credentials(accounts, house, **terms)
+
+    return made
+
+
+@pytest.fixture
+def here(directory):
+    return directory()
+
+
+@pytest.fixture
+def accounts(here):
+    return here[0]
+
+
+@pytest.fixture
+def credentials(here):
+    return here[1]
+
+
+@pytest.fixture
+def elsewhere(directory):
+    """The same credentials as another process sees them."""
+    return directory()[1]
+
+
+@pytest.fixture
+async def partner(accounts, acts):
+    return await accounts.create_partner(name="Acme", now=acts.now)
+
+
+@pytest.fixture
+async def user(accounts, acts, partner):
+    user = await accounts.create_user(partner.id, "ann", acts.now)
+    return await accounts.set_password(user.id, RIGHT, acts.now)
+
+
+@pytest.fixture
+async def key(credentials, acts, user):
+    """A lasting one, and its secret."""
+    key, secret, _ = await credentials.create_key(user.id, acts.now)
+    return key.id, secret
+
+
+@pytest.fixture
+def log_in(credentials, acts):
+    """By name unless asked otherwise."""
+
+    def ask(password=RIGHT, network=HERE, **who):
+        who = who or {"user_name": "ann", "account_name": "Acme"}
+        return credentials.log_in(password=password, network=network, now=acts.now, **who)
+
+    return ask
+
+
+@pytest.fixture
+def token(credentials, acts, user, log_in):
+    """A token from a fresh log-in."""
+
+    async def issue():
+        return (await credentials.issue_token(await log_in(), acts.now))[0]
+
+    return issue

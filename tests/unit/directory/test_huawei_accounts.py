@@ -41,9 +41,11 @@ async def user(accounts, acts, partner):
 
 
 async def taken(act, field):
+    """What is said of it."""
     with pytest.raises(RequestInvalid) as refusal:
         await act
     assert refusal.value.field == field
+    return str(refusal.value)
 
 
 async def test_a_partner_has_an_app_of_its_name(accounts, apps, acts):
@@ -96,6 +98,38 @@ async def test_a_name_is_one_line(accounts, acts, partner, name):
     await taken(accounts.create_partner(name=name, now=acts.now), "/name")
     await taken(accounts.create_other(name=name, now=acts.now), "/name")
     await taken(accounts.create_user(partner.id, name, acts.now), "/name")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["\u200bacme", "ac\u200cme", "ac\u200dme", "acme\ufeff", "a\x1b[31mb", "a\u202eb", "a\u00a0b",
+     "a\tb", "a\x7fb", "a\ud800b", "a\ue000b", "a\u2028b"],
+    ids=ascii,
+)  # fmt: skip
+async def test_a_name_has_no_characters_that_do_not_show(accounts, acts, partner, name):
+    """Whoever reads two names can tell them apart, and whoever logs in can type them."""
+    await taken(accounts.create_partner(name=name, now=acts.now), "/name")
+    said = "A name has no characters that do not show."
+    assert await taken(accounts.create_other(name=name, now=acts.now), "/name") == said
+    assert await taken(accounts.create_user(partner.id, name, acts.now), "/name") == said
+    assert await accounts.accounts(acts.now) == [partner]
+    assert await accounts.users(partner.id, acts.now) == []
+
+
+@pytest.mark.parametrize("name", ["شركة", "例子 公司", "Änne & Søn", "x" * 64])
+async def test_a_name_in_any_script_is_found_again(accounts, acts, name):
+    made = await accounts.create_partner(name=name, now=acts.now)
+    assert await accounts.by_name(name, acts.now) == made
+
+
+async def test_a_refusal_says_what_another_has(accounts, apps, acts, partner, user):
+    """The name, or the app."""
+    name = "Another has this name already."
+    assert await taken(accounts.create_partner(name="ACME", now=acts.now), "/name") == name
+    assert await taken(accounts.create_other(name="acme", now=acts.now), "/name") == name
+    assert await taken(accounts.create_user(partner.id, "Ann", acts.now), "/name") == name
+    again = accounts.create_partner(name="Bolt", now=acts.now, app_id=partner.app_id)
+    assert await taken(again, "/app_id") == "This app is another partner's."
 
 
 async def test_a_user_is_found_by_its_name_and_its_accounts(accounts, acts, partner, user):

@@ -1,128 +1,16 @@
-"""Access keys, passwords and tokens: what they prove, what ends them, how many guesses may fail."""
+"""Access keys: what they prove, what ends them, and the lock behind wrong signatures."""
 
 import asyncio
-from collections import Counter
 from datetime import timedelta
 from hashlib import sha256
 
-import msgspec
 import pytest
 
-from tests.contract.acting import HOUR, MINUTE, TICK
-from watchword.directory import passwords
-from watchword.directory.apps import Apps
-from watchword.directory.huawei.accounts import Accounts
-from watchword.directory.huawei.credentials import Credentials
+from tests.contract.acting import HOUR, TICK
+from tests.unit.directory.proving import HERE, SECOND, THERE, all_told, fail, is_locked
 from watchword.errors import AccessDenied, QuotaExceeded
 
-SECOND = timedelta(seconds=1)
-HERE, THERE = "192.0.2.1", "192.0.2.2"
-RIGHT = "Tr0ub4dor&3"
 LOCKED = timedelta(minutes=5)
-
-
-class Counting:
-    """A store that counts how often each of its verbs is asked."""
-
-    def __init__(self, store):
-        self._store = store
-        self.asked: Counter[str] = Counter()
-
-    def __getattr__(self, verb):
-        self.asked[verb] += 1
-        return getattr(self._store, verb)
-
-
-@pytest.fixture
-def store(acts):
-    return Counting(acts.store)
-
-
-@pytest.fixture
-def directory(acts, store):
-    """Accounts and credentials, as one process has them."""
-
-    def made(**terms):
-        accounts = Accounts(store, acts.ring, Apps(store, acts.ring))
-        house = msgspec.structs.replace(acts.house, store=store)
-        return accounts, Credentials(accounts, house, **terms)
-
-    return made
-
-
-@pytest.fixture
-def here(directory):
-    return directory()
-
-
-@pytest.fixture
-def accounts(here):
-    return here[0]
-
-
-@pytest.fixture
-def credentials(here):
-    return here[1]
-
-
-@pytest.fixture
-def elsewhere(directory):
-    """The same credentials as another process sees them."""
-    return directory()[1]
-
-
-@pytest.fixture
-async def partner(accounts, acts):
-    return await accounts.create_partner(name="Acme", now=acts.now)
-
-
-@pytest.fixture
-async def user(accounts, acts, partner):
-    user = await accounts.create_user(partner.id, "ann", acts.now)
-    return await accounts.set_password(user.id, RIGHT, acts.now)
-
-
-@pytest.fixture
-async def key(credentials, acts, user):
-    """A lasting one, and its secret."""
-    key, secret, _ = await credentials.create_key(user.id, acts.now)
-    return key.id, secret
-
-
-@pytest.fixture
-def log_in(credentials, acts):
-    """By name unless asked otherwise."""
-
-    def ask(password=RIGHT, network=HERE, **who):
-        who = who or {"user_name": "ann", "account_name": "Acme"}
-        return credentials.log_in(password=password, network=network, now=acts.now, **who)
-
-    return ask
-
-
-@pytest.fixture
-def token(credentials, acts, user, log_in):
-    """A token from a fresh log-in."""
-
-    async def issue():
-        return (await credentials.issue_token(await log_in(), acts.now))[0]
-
-    return issue
-
-
-async def told(act):
-    try:
-        await act
-    except (AccessDenied, QuotaExceeded) as refusal:
-        return type(refusal).__name__
-    return "right"
-
-
-async def all_told(acts):
-    return Counter(await asyncio.gather(*map(told, acts)))
-
-
-# Access keys
 
 
 async def test_a_key_signs_for_its_user(accounts, credentials, acts, partner, user):
@@ -227,15 +115,6 @@ async def test_a_good_signature_asks_the_store_once_a_second(credentials, store,
 # Their lock
 
 
-async def fail(credentials, acts, ak, times=6, network=HERE):
-    for _ in range(times):
-        await credentials.failed(ak, network, acts.now)
-
-
-async def is_locked(credentials, acts, ak, network=HERE):
-    return await told(credentials.refuse_if_locked(ak, network, acts.now)) == "QuotaExceeded"
-
-
 async def test_6_wrong_signatures_lock_a_key_for_5_minutes(credentials, acts, key):
     """At once in this process, though it had just seen that nothing had failed."""
     ak, _ = key
@@ -318,229 +197,14 @@ async def test_a_look_under_way_forgets_no_failure(credentials, acts, store, key
     assert store.asked["forget"] == 1
 
 
-# Passwords
-
-
-async def test_a_user_logs_in_by_id_or_by_name(log_in, accounts, acts, partner, user):
-    caller = await accounts.caller(user.id, acts.now)
-    for who in (
-        {"user_id": user.id},
-        {"user_name": "Ann", "account_name": "ACME"},
-        {"user_name": "ann", "account_id": partner.id},
-    ):
-        assert await log_in(**who) == caller
-
-
-async def test_who_is_unknown_or_disabled_reads_the_same_as_a_wrong_password(
-    log_in, accounts, acts, partner, user
-):
-    bare = await accounts.create_user(partner.id, "bare", acts.now)
-    off = await accounts.create_user(partner.id, "off", acts.now)
-    await accounts.set_password(off.id, RIGHT, acts.now)
-    await accounts.disable_user(off.id, acts.now)
-    said = set()
-    for password, who in (
-        ("wrong", {}),
-        ("", {}),
-        (RIGHT, {"user_name": "nobody", "account_name": "Acme"}),
-        (RIGHT, {"user_name": "ann", "account_name": "Nowhere"}),
-        (RIGHT, {"user_name": "ann", "account_id": "0" * 32}),
-        (RIGHT, {"user_id": "0" * 32}),
-        (RIGHT, {"user_name": "\ud800", "account_name": "\x00"}),
-        (RIGHT, {"user_id": off.id}),
-        ("", {"user_id": bare.id}),
-        (RIGHT, {"user_name": "ann"}),
-    ):
-        with pytest.raises(AccessDenied) as refusal:
-            await log_in(password, **who)
-        said.add(str(refusal.value))
-    assert len(said) == 1
-
-
-async def test_who_is_unknown_costs_as_much(log_in, user, monkeypatch):
-    judged, judge = [], passwords.is_right
-
-    async def is_right(kept, password):
-        judged.append(kept)
-        return await judge(kept, password)
-
-    monkeypatch.setattr(passwords, "is_right", is_right)
-    await told(log_in("wrong"))
-    await told(log_in(RIGHT, user_id="0" * 32))
-    assert judged == [user.password, None]
-
-
-@pytest.mark.parametrize("who", [{}, {"user_name": "nobody", "account_name": "Acme"}])
-async def test_the_11th_wrong_password_is_refused(log_in, acts, user, who):
-    """Of nobody's too, and then the right one as well, until the window has passed."""
-    for _ in range(10):
-        assert await told(log_in("wrong", **who)) == "AccessDenied"
-    for password in ("wrong", RIGHT):
-        assert await told(log_in(password, **who)) == "QuotaExceeded"
-    assert await told(log_in(RIGHT, network=THERE)) == "right"
-    acts.later(15 * MINUTE)
-    assert await told(log_in("wrong", **who)) == "AccessDenied"
-
-
-async def test_of_40_wrong_passwords_at_once_10_are_judged(log_in, user):
-    assert await all_told(log_in("wrong") for _ in range(40)) == {
-        "AccessDenied": 10,
-        "QuotaExceeded": 30,
-    }
-
-
-async def test_a_burst_of_40_right_passwords_is_never_refused(log_in, user):
-    assert await all_told(log_in() for _ in range(40)) == {"right": 40}
-
-
-async def test_a_right_password_forgets_the_wrong_ones(log_in, user):
-    for _ in range(3):
-        for _ in range(9):
-            await told(log_in("wrong"))
-        assert await told(log_in()) == "right"
-
-
-async def test_a_lasting_key_logs_in_with_its_secret(credentials, accounts, acts, user, key):
-    caller = await credentials.log_in_by_key(*key, HERE, acts.now)
-    assert caller == await accounts.caller(user.id, acts.now)
-    for ak, secret in (("A" * 20, key[1]), (key[0], ""), (key[0], "\ud800"), (key[0], key[0])):
-        with pytest.raises(AccessDenied):
-            await credentials.log_in_by_key(ak, secret, HERE, acts.now)
-    await accounts.disable_user(user.id, acts.now)
-    with pytest.raises(AccessDenied):
-        await credentials.log_in_by_key(*key, HERE, acts.now)
-
-
-async def test_a_temporary_key_does_not_log_in_without_its_token(credentials, acts, user):
-    key, secret, _ = await credentials.create_key(user.id, acts.now, ttl=HOUR)
-    with pytest.raises(AccessDenied):
-        await credentials.log_in_by_key(key.id, secret, HERE, acts.now)
-
-
-async def test_wrong_secrets_and_wrong_signatures_share_one_lock(credentials, acts, key):
-    ak, secret = key
-    await fail(credentials, acts, ak, 4)
-    for _ in range(2):
-        assert await told(credentials.log_in_by_key(ak, "no", HERE, acts.now)) == "AccessDenied"
-    assert await told(credentials.log_in_by_key(ak, secret, HERE, acts.now)) == "QuotaExceeded"
-    assert await is_locked(credentials, acts, ak)
-
-
-# Tokens
-
-
-async def test_a_token_lives_24_hours(credentials, accounts, acts, user, log_in):
-    issued, expires_at = await credentials.issue_token(await log_in(), acts.now)
-    assert expires_at == acts.now + timedelta(hours=24)
-    acts.now = expires_at - TICK
-    assert await credentials.bearer(issued, acts.now) == await accounts.caller(user.id, acts.now)
-    acts.now = expires_at
-    with pytest.raises(AccessDenied):
-        await credentials.bearer(issued, acts.now)
-
-
-async def test_several_tokens_live_at_once(credentials, acts, token):
-    tokens = {await token() for _ in range(3)}
-    assert len(tokens) == 3
-    for one in tokens:
-        assert await credentials.bearer(one, acts.now)
-
-
-async def test_a_token_is_kept_nowhere(acts, token):
-    """Only its digest is."""
-    issued = await token()
-    (record,) = await acts.store.records("huawei_token", acts.now)
-    assert issued.encode() not in record.body
-    assert record.key == sha256(issued.encode()).hexdigest()
-
-
-async def test_whatever_is_no_token_is_refused(credentials, acts, token):
-    issued = await token()
-    for one in ("", "x", "\ud800", "\x00", issued[:-1], issued + "a", issued.swapcase()):
-        with pytest.raises(AccessDenied):
-            await credentials.bearer(one, acts.now)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda accounts, _, user, now: accounts.set_password(user.id, "new", now),
-        lambda accounts, _, user, now: accounts.disable_user(user.id, now),
-        lambda _, credentials, user, now: credentials.create_key(user.id, now),
-    ],
-    ids=["password", "disabling", "a new key"],
-)
-async def test_a_change_ends_tokens_everywhere_within_a_second(
-    accounts, credentials, elsewhere, acts, user, token, change
-):
-    issued = await token()
+async def test_a_lock_from_elsewhere_is_not_forgotten(credentials, elsewhere, acts, key):
+    """A right signature that comes within the second is refused, and takes nothing away."""
+    ak, _ = key
+    await fail(credentials, acts, ak, 1)
+    await credentials.refuse_if_locked(ak, HERE, acts.now)
+    await fail(elsewhere, acts, ak, 5)
+    with pytest.raises(QuotaExceeded):
+        await credentials.succeeded(ak, HERE, acts.now)
+    acts.later(SECOND)
     for one in (credentials, elsewhere):
-        await one.bearer(issued, acts.now)
-    await change(accounts, credentials, user, acts.now)
-    with pytest.raises(AccessDenied):
-        await credentials.bearer(issued, acts.now)
-    acts.later(SECOND - TICK)
-    assert await elsewhere.bearer(issued, acts.now)
-    acts.later(TICK)
-    with pytest.raises(AccessDenied):
-        await elsewhere.bearer(issued, acts.now)
-
-
-async def test_a_revoked_key_ends_tokens(credentials, acts, user, key, token):
-    issued = await token()
-    await credentials.revoke_key(key[0], acts.now)
-    with pytest.raises(AccessDenied):
-        await credentials.bearer(issued, acts.now)
-
-
-async def test_a_temporary_key_ends_no_token(credentials, acts, user, token):
-    issued = await token()
-    key, *_ = await credentials.create_key(user.id, acts.now, ttl=HOUR)
-    await credentials.revoke_key(key.id, acts.now)
-    assert await credentials.bearer(issued, acts.now)
-
-
-async def test_who_was_disabled_and_enabled_has_no_token_any_more(
-    accounts, credentials, acts, user, token
-):
-    issued = await token()
-    await accounts.disable_user(user.id, acts.now)
-    await accounts.enable_user(user.id, acts.now)
-    with pytest.raises(AccessDenied):
-        await credentials.bearer(issued, acts.now)
-
-
-async def test_a_token_newer_than_what_is_remembered_is_good_at_once(
-    accounts, credentials, elsewhere, acts, user, token
-):
-    """Elsewhere still remembers the user as it was before its password changed."""
-    await elsewhere.bearer(await token(), acts.now)
-    await accounts.set_password(user.id, RIGHT, acts.now)
-    assert await elsewhere.bearer(await token(), acts.now)
-
-
-async def test_a_token_proven_by_an_old_password_is_worth_nothing(
-    accounts, credentials, acts, user, log_in
-):
-    """The password changed between log-in and token."""
-    caller = await log_in()
-    await accounts.set_password(user.id, "new", acts.now)
-    issued, _ = await credentials.issue_token(caller, acts.now)
-    with pytest.raises(AccessDenied):
-        await credentials.bearer(issued, acts.now)
-
-
-async def test_a_known_token_asks_the_store_once_a_second(credentials, store, acts, token):
-    issued = await token()
-    await credentials.bearer(issued, acts.now)
-    store.asked.clear()
-    for _ in range(10):
-        await credentials.bearer(issued, acts.now)
-    assert store.asked == {}
-
-
-async def test_a_suspended_account_keeps_its_tokens(accounts, credentials, acts, partner, token):
-    """What it may still do is for the surface to say."""
-    issued = await token()
-    await accounts.suspend(partner.id, acts.now)
-    assert (await credentials.bearer(issued, acts.now)).account.suspended
+        assert await is_locked(one, acts, ak)

@@ -91,7 +91,7 @@ async def test_the_event_loop_goes_on_meanwhile():
 
 
 async def test_a_queue_that_is_too_long_is_refused():
-    """Whoever floods log-ins fills no memory, hears when to come back, and leaves room for others."""
+    """Whoever floods log-ins fills no memory, hears when to come back, and crowds out nobody."""
     done = asyncio.Event()
 
     async def held(whose="here"):

@@ -10,6 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from watchword import log
+from watchword.directory.huawei.accounts import Caller
 from watchword.errors import (
     WatchwordError,
 )
