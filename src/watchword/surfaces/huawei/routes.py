@@ -11,9 +11,7 @@ import msgspec
 
 from watchword import log
 from watchword.directory.huawei.accounts import Caller
-from watchword.errors import (
-    WatchwordError,
-)
+from watchword.errors import WatchwordError
 from watchword.surfaces import exchange as asgi
 from watchword.surfaces.exchange import Answer, Disconnected, Exchange
 from watchword.surfaces.huawei import auth, keystone, partners, replies, wire
