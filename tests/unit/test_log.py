@@ -1,29 +1,13 @@
 """Events out, secrets kept in."""
 
-import io
 import json
 import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import structlog
 
 from watchword import log
 from watchword.domain import destination
-
-
-@pytest.fixture
-def written():
-    """Where events go for one test; afterwards everything is as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in ("uvicorn.error", "uvicorn.access")}
-    yield io.StringIO()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
-    structlog.reset_defaults()
 
 
 def lines(written):

@@ -54,6 +54,8 @@ class Connection(HttpToolsProtocol):
         before = self._steps
         super().data_received(data)
         self._idle_bytes = self._idle_bytes + len(data) if self._steps == before else 0
+        if self.cycle is not None and self.cycle.response_complete:
+            self._start_head()  # what comes after an answer ends uvicorn's wait for the next head
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -156,9 +156,10 @@ async def _is_known_partner(service: Service, kept: Kept) -> bool:
     except (AccessDenied, KeyError):
         return False
     user, account = known.caller.user, known.caller.account
-    if user.disabled or account.suspended:
+    names = {"domain_id": account.id, "domain": account.name, "user": user.name}
+    if user.disabled or account.suspended or not names.items() <= kept.items():
         return False
-    is_right = compare_digest(known.secret, kept.get("sk", "").encode())
+    is_right = compare_digest(known.secret, kept.get("sk", "").encode("utf-8", "surrogatepass"))
     return is_right and await passwords.is_right(user.password, kept.get("password", ""))
 
 

@@ -1,6 +1,8 @@
 """Who gets in: signatures that are right, all the ways to be refused, and the lock behind them."""
 
+import json
 import sqlite3
+from base64 import b64encode
 from contextlib import closing
 from datetime import timedelta
 from hashlib import sha256
@@ -13,6 +15,7 @@ from huaweicloudsdkbssintl.v2 import (
 )
 from huaweicloudsdkcore.auth.credentials import GlobalCredentials
 
+from tests.surfaces.conftest import Server, up
 from tests.surfaces.huawei.calling import (
     DOMAINS,
     HERE,
@@ -21,13 +24,16 @@ from tests.surfaces.huawei.calling import (
     THERE,
     VENDORS_WARNINGS,
     Caller,
+    by_key,
     customer,
     dated,
+    log_in,
     partner,
     raised,
     travelled,
     wanted,
 )
+from watchword import log
 
 pytestmark = [pytest.mark.filterwarnings(one) for one in VENDORS_WARNINGS]
 DENIED = (401, "APIGW.0301")
@@ -196,6 +202,27 @@ def test_a_temporary_key_comes_with_its_token_and_ends(still):
         assert raised(looked_up, client(with_token=bad)).error_msg.endswith(WRONG)
     server.clock.pass_by(10 * MINUTE)
     assert raised(looked_up, client(with_token=token)).error_msg.endswith("ak not exist")
+
+
+def test_a_secret_that_nobody_can_open_is_a_fault_of_ours(tmp_path, written):
+    """500 and an error in the log, where a key ring was lost; no code is spoken of."""
+    with up(Server(tmp_path)) as running:
+        shop = partner(running)
+        assert shop.domains().status == 200
+    path = tmp_path / "keyring.json"
+    ring = json.loads(path.read_text())
+    ring["seal"] = [{"id": 2, "secret": b64encode(bytes(range(32))).decode()}]
+    ring["active"]["seal"] = 2
+    path.write_text(json.dumps(ring))
+    log.configure("json", stream=written)
+    with up(Server(tmp_path)) as shop.server:
+        reply = shop.domains()
+        assert reply.refusal == (500, "CBC.0999")
+        told = [json.loads(line) for line in written.getvalue().splitlines()]
+        (event,) = [one for one in told if one["event"] == "request_refused"]
+        assert (event["level"], event["error"]) == ("error", "ConfigInvalid")
+        assert event["request_id"] == reply.headers["x-request-id"]
+        assert log_in(shop.server, by_key(shop)).status == 500
 
 
 def test_a_lasting_key_has_no_token(still):

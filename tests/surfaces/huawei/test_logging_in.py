@@ -134,8 +134,8 @@ def test_a_project_of_another_domain_is_not_given(server, shop, by):
     assert told.json["token"]["project"] == {"id": "p", "name": "p", "domain": ours}
     other = nobody(server).account
     theirs = {"name": other.name, "id": other.id}[by]
-    for domain in ({by: theirs}, {**domain, by: theirs}):
-        scope = {"project": {"name": "p", "domain": domain}}
+    for another in ({by: theirs}, {**domain, by: theirs}):
+        scope = {"project": {"name": "p", "domain": another}}
         assert keystones(log_in(server, by_password(shop, scope=scope)))[0] == 401
 
 
@@ -145,7 +145,7 @@ def test_a_scope_in_a_word_is_unscoped_alone(server, shop, scope):
     body = by_password(shop)
     body["auth"]["scope"] = scope
     status, message = keystones(log_in(server, body))
-    assert (status, "unscoped" in message.split("Allowed are: ")[-1]) == (400, True)
+    assert status == 400
     assert "Allowed are: unscoped." in message
 
 

@@ -93,6 +93,7 @@ def test_an_account_may_speak_for_an_app_that_is_there(shell, accounts):
     assert len(shell.json("app", "list")) == 1
     assert accounts("create", "other", "--app", app) == ""
     assert shell.code == 1
+    assert "This app is another partner's." in shell.said
     assert accounts("create", "other", "--app", "nobody") == ""
     assert shell.code == 1
 
@@ -109,7 +110,30 @@ def test_an_account_may_be_no_partner(shell, accounts):
 def test_a_name_is_one_accounts(shell, accounts, shop):
     assert accounts("create", "SHOP") == ""
     assert shell.code == 1
+    assert "Another has this name already." in shell.said
     assert len(shell.said.splitlines()) == 1
+    assert len(accounts.json("list")) == 1
+
+
+@pytest.mark.parametrize("language", ["fr-fr", "en", "x" * 100])
+def test_a_language_is_one_that_codes_are_written_in(shell, accounts, language):
+    """What would never be used is not taken."""
+    assert accounts("create", "shop", "--language", language) == ""
+    assert shell.code == 2
+    assert accounts.json("list") == []
+
+
+@pytest.mark.parametrize("name", ["\u200bshop", "sh\u200dop", "sh\x1b[31mop"], ids=ascii)
+def test_a_name_that_does_not_show_whole_is_refused(shell, accounts, shop, name):
+    """As an account's and as a user's; the refusal shows none of it either."""
+    for words in (
+        ("create", name),
+        ("create", name, "--no-partner"),
+        ("user", shop["domain_id"], name),
+    ):
+        assert accounts(*words) == ""
+        assert shell.code == 1
+        assert name not in shell.said
     assert len(accounts.json("list")) == 1
 
 

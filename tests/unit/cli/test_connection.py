@@ -108,6 +108,33 @@ async def test_the_second_head_has_no_more_time_than_the_first():
         assert await until_closed(reader) == b""
 
 
+async def answer_early(scope, receive, send):
+    """Before the body was read."""
+    await send(
+        {"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]}
+    )
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize(
+    ("application", "first", "more"),
+    [
+        (echo, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n", b"\r\n"),
+        (answer_early, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n", b"x"),
+        (answer_early, CHUNKED + b"0\r\na: ", b"x"),
+    ],
+    ids=["an empty line", "a body nobody reads", "a trailer"],
+)
+async def test_what_comes_after_an_answer_holds_no_connection(application, first, more):
+    """A single byte ends the wait for the next request; so it begins the next one's time."""
+    async with connected(application) as (reader, writer):
+        writer.write(first)
+        async with asyncio.timeout(DEADLINE_S):
+            await reader.readuntil(b"\r\n\r\n")
+        writer.write(more)
+        assert await until_closed(reader) == b""
+
+
 async def test_a_body_may_come_later_than_a_head():
     """Only the head is in such a hurry; bodies have their own bound."""
     async with connected() as (reader, writer):

@@ -6,6 +6,9 @@ import stat
 import subprocess
 import sys
 
+import pytest
+
+ON_HUAWEI = ("--dialect", "huawei")
 PROGRAM = "import sys; from watchword.cli import run; sys.exit(run(sys.argv[1:]))"
 
 
@@ -66,11 +69,16 @@ def test_the_address_is_that_of_the_settings_while_nothing_runs(shell, monkeypat
     assert shell.json("demo")["native"]["base_url"] == "http://127.0.0.1:8088"
 
 
+def seem_to_serve(shell, host):
+    """As a server does that runs on this folder."""
+    serving = {"base_url": "http://127.0.0.1:1", "admin_url": None, "pid": os.getpid()}
+    (shell.folder / "serve.json").write_text(json.dumps({**serving, "host": host}))
+
+
 def test_a_demo_is_refused_where_a_server_listens_to_others(shell, monkeypatch):
     """Wherever that server was told to, the settings need not say it."""
     shell("app", "list")
-    serving = {"base_url": "http://127.0.0.1:1", "admin_url": None, "pid": os.getpid()}
-    (shell.folder / "serve.json").write_text(json.dumps({**serving, "host": "0.0.0.0"}))  # noqa: S104
+    seem_to_serve(shell, "0.0.0.0")  # noqa: S104
     shell("demo")
     assert shell.code == 1
     assert "0.0.0.0" in shell.said  # noqa: S104
@@ -78,3 +86,79 @@ def test_a_demo_is_refused_where_a_server_listens_to_others(shell, monkeypatch):
     monkeypatch.setenv("WATCHWORD_SANDBOX", "true")
     shell("demo")
     assert shell.code == 0
+
+
+def is_suspended(shell, id):
+    return json.loads(shell("account", "show", id, *ON_HUAWEI))["suspended"]
+
+
+def test_a_demo_partner_is_not_resumed_where_a_server_listens_to_others(shell, monkeypatch):
+    """It was suspended so that the server might; other partners are as welcome as ever."""
+    demo = shell.json("demo")["huawei"]["domain_id"]
+    shop = shell.json("account", "create", "shop", *ON_HUAWEI)["domain_id"]
+    for id in (demo, shop):
+        shell("account", "suspend", id, *ON_HUAWEI)
+    seem_to_serve(shell, "0.0.0.0")  # noqa: S104
+    assert shell("account", "resume", demo, *ON_HUAWEI) == ""
+    assert shell.code == 1
+    assert "0.0.0.0" in shell.said  # noqa: S104
+    assert is_suspended(shell, demo)
+    shell("account", "resume", shop, *ON_HUAWEI)
+    assert not is_suspended(shell, shop)
+    monkeypatch.setenv("WATCHWORD_SANDBOX", "true")
+    shell("account", "resume", demo, *ON_HUAWEI)
+    assert not is_suspended(shell, demo)
+
+
+def test_a_demo_partner_is_not_resumed_where_others_would_reach_it(shell, monkeypatch):
+    """By the settings, before any server runs; on loopback it is."""
+    demo = shell.json("demo")["huawei"]["domain_id"]
+    shell("account", "suspend", demo, *ON_HUAWEI)
+    monkeypatch.setenv("WATCHWORD_SERVER__HOST", "192.0.2.1")
+    assert shell("account", "resume", demo, *ON_HUAWEI) == ""
+    assert shell.code == 1
+    assert is_suspended(shell, demo)
+    monkeypatch.delenv("WATCHWORD_SERVER__HOST")
+    seem_to_serve(shell, "127.0.0.1")
+    shell("account", "resume", demo, *ON_HUAWEI)
+    assert not is_suspended(shell, demo)
+
+
+@pytest.mark.parametrize("name", ["ak", "sk", "password", "domain_id"])
+@pytest.mark.parametrize("value", [5, None, [], {}, True], ids=repr)
+def test_a_demo_of_wrong_types_is_replaced(shell, name, value):
+    """Whoever edited demo.json gets credentials that work, and no traceback."""
+    first = shell.json("demo")
+    path = shell.folder / "demo.json"
+    kept = json.loads(path.read_text())
+    kept["huawei"][name] = value
+    path.write_text(json.dumps(kept))
+    fresh = shell.json("demo")
+    assert fresh["native"] == first["native"]
+    assert fresh["huawei"]["ak"] != first["huawei"]["ak"]
+    assert all(isinstance(one, str) for one in fresh["huawei"].values())
+    assert "Traceback" not in shell.said
+    assert shell.json("demo") == fresh
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"7", b"\xff", b'{"native": {"api_key": 5}}'])
+def test_a_demo_that_cannot_be_read_is_replaced(shell, content):
+    first = shell.json("demo")
+    (shell.folder / "demo.json").write_bytes(content)
+    fresh = shell.json("demo")
+    assert fresh["native"]["api_key"] != first["native"]["api_key"]
+    assert shell.json("demo") == fresh
+
+
+@pytest.mark.parametrize("words", [["demo"], ["demo", *ON_HUAWEI], ["demo", "--json"]], ids=str)
+def test_a_demo_says_where_no_server_runs(shell, words):
+    """Beside what a shell reads of it, which is the same."""
+    alone = shell(*words)
+    assert shell.code == 0
+    (said,) = shell.said.splitlines()
+    assert "No server runs" in said
+    assert str(shell.folder) in said
+    seem_to_serve(shell, "127.0.0.1")
+    served = shell(*words)
+    assert shell.said == ""
+    assert served == alone.replace("http://127.0.0.1:8080", "http://127.0.0.1:1")

@@ -101,15 +101,13 @@ class Accounts:
 
         Raises RequestInvalid, and AccessDenied when there is no such app.
         """
-        writes = []
+        writes, name = [], _readable(name)
         if app_id:
             app = await self._apps.app(app_id, now)
         else:
             app, write = drafted(name=name, brand=brand, language=language)
             writes.append(write)
-        account = Account(
-            id=new_id(), name=_readable(name), created_at=now, app_id=app.id, demo=demo
-        )
+        account = Account(id=new_id(), name=name, created_at=now, app_id=app.id, demo=demo)
         writes += [*added(account), Write(kind=APP, key=app.id, version=0, body=b"")]
         await self._add(writes, now)
         return account

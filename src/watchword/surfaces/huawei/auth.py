@@ -59,6 +59,12 @@ async def authenticate(exchange: Exchange, body: bytes, service: Running, now: d
     return await _by_signature(exchange, body, signed, service, now)
 
 
+def refuse_disabled(caller: Caller) -> None:
+    """Raises NotAPartner. A token has ended with its user; a signature is still right."""
+    if caller.user.disabled:
+        raise NotAPartner
+
+
 def partner(caller: Caller) -> App:
     """The app of a caller who may send codes. Raises NotAPartner, PartnerSuspended."""
     if not caller.account.is_partner or caller.app is None:
@@ -93,8 +99,6 @@ async def _by_signature(
     except QuotaExceeded as error:
         raise KeyLocked(scope=error.scope, retry_in=error.retry_in) from None
     await credentials.succeeded(signed.access_key, network, now)
-    if known.caller.user.disabled:
-        raise NotAPartner
     return known.caller
 
 

@@ -6,7 +6,7 @@ from watchword import log
 from watchword.directory.huawei import customers
 from watchword.directory.huawei.customers import Prepared, Registration
 from watchword.domain.app import App
-from watchword.domain.challenge import Challenge, State, Verdict
+from watchword.domain.challenge import CLOSED, Challenge, State, Verdict
 from watchword.domain.delivery import DeliveryState
 from watchword.domain.destination import Destination
 from watchword.domain.purpose import Purpose
@@ -107,12 +107,14 @@ async def _was_refused(call: Call, app: App, challenge_id: str, delivery: int) -
 
 
 async def _challenge(call: Call, app: App, destination: Destination) -> Challenge:
-    """What a code for this address answers. Raises ChallengeNotFound where it is over, even if it
-    was exhausted before."""
+    """What a code for this address answers, looked up before a password is worked on. Raises
+    ChallengeNotFound where its time is over, even if it was exhausted before, and Refusal."""
     house, subject = call.directory.house, _subject(call.known.account.id)
     challenge = await latest(app, Purpose.SIGN_UP, destination, subject, house, now=call.now)
     if challenge.expires_at <= call.now:
         raise ChallengeNotFound
+    if not challenge.is_open(call.now):
+        raise Refusal(REPLIES[CLOSED[challenge.state]])
     return challenge
 
 

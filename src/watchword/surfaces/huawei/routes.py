@@ -94,7 +94,9 @@ class Huawei:
                 raise Refusal(replies.NOT_FOUND)
             body = await exchange.body()
             caller = await self._caller(exchange, body, route)
-            account = caller.account.id if caller else ""
+            if caller:
+                account = caller.account.id
+                auth.refuse_disabled(caller)
             return await route.does(self._call(exchange, body, route, caller))
         except Refusal as refusal:
             reply, error = refusal.reply, refusal.cause
