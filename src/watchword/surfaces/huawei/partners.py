@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from watchword import log
 from watchword.directory.huawei import customers
 from watchword.directory.huawei.customers import Prepared, Registration
 from watchword.domain.app import App
-from watchword.domain.challenge import CLOSED, Challenge, State, Verdict
+from watchword.domain.challenge import Challenge, State, Verdict
 from watchword.domain.delivery import DeliveryState
 from watchword.domain.destination import Destination
 from watchword.domain.purpose import Purpose
@@ -18,6 +20,7 @@ from watchword.errors import (
     RecordConflict,
     StoreUnavailable,
 )
+from watchword.ports import Write
 from watchword.service.check import Check, check, latest
 from watchword.service.issue import Send, issue
 from watchword.surfaces.exchange import Answer
@@ -66,13 +69,15 @@ async def create_customer(call: Call) -> Answer:
     challenge = None
     if asked.destination:
         challenge = await _challenge(call, partner, asked.destination)
+        if not challenge.is_open(call.now):  # no answer can be right: no password is worked on
+            await _use_up(call, partner, challenge, code)
     while True:
         prepared = await _prepared(call, asked)
         try:
             if challenge is None:
                 await call.directory.customers.add(prepared, call.now)
             else:
-                await _use_up(call, partner, challenge, code, prepared)
+                await _use_up(call, partner, challenge, code, prepared.writes)
         except RecordConflict as conflict:
             if await _has_another_place(call, conflict, asked.destination):
                 continue
@@ -107,14 +112,12 @@ async def _was_refused(call: Call, app: App, challenge_id: str, delivery: int) -
 
 
 async def _challenge(call: Call, app: App, destination: Destination) -> Challenge:
-    """What a code for this address answers, looked up before a password is worked on. Raises
-    ChallengeNotFound where its time is over, even if it was exhausted before, and Refusal."""
+    """What a code for this address answers. Raises ChallengeNotFound where its time is over, even
+    if it was exhausted before."""
     house, subject = call.directory.house, _subject(call.known.account.id)
     challenge = await latest(app, Purpose.SIGN_UP, destination, subject, house, now=call.now)
     if challenge.expires_at <= call.now:
         raise ChallengeNotFound
-    if not challenge.is_open(call.now):
-        raise Refusal(REPLIES[CLOSED[challenge.state]])
     return challenge
 
 
@@ -126,13 +129,13 @@ async def _prepared(call: Call, asked: Registration) -> Prepared:
 
 
 async def _use_up(
-    call: Call, app: App, challenge: Challenge, code: str, prepared: Prepared
+    call: Call, app: App, challenge: Challenge, code: str, effect: Sequence[Write] = ()
 ) -> None:
     """Judge in the contract's order (section 5): none or expired, too many failures, wrong; a right
     code is burnt in the act that makes the customer. Raises Refusal, RecordConflict."""
     try:
         judged = await check(
-            Check(app=app, challenge_id=challenge.id, code=code, effect=prepared.writes),
+            Check(app=app, challenge_id=challenge.id, code=code, effect=effect),
             call.directory.house,
             now=call.now,
         )
