@@ -1,6 +1,9 @@
 """aiosmtpd's server, which leaves no connection open behind it."""
 
 import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiosmtpd.controller import Controller
@@ -23,6 +26,19 @@ class SmtpServer(Controller):
         for transport in tuple(loop._transports.values()):
             transport.abort()
         await _rounds()
+
+
+@contextmanager
+def receiving(handler: Any) -> Iterator[int]:
+    """A mail server on a socket whose mails go to this handler; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    server = SmtpServer(handler, hostname="127.0.0.1", port=port)
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop()
 
 
 async def _rounds() -> None:

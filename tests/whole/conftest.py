@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,6 +25,17 @@ def eventually(look, what):
         assert time.monotonic() < deadline, f"This did not happen in time: {what}."
         time.sleep(POLL_S)
     return found
+
+
+def kill(house):
+    """The whole family at once, its parent first so that nobody is born again."""
+    parent = psutil.Process(house.process.pid)
+    family = [parent, *parent.children(recursive=True)]
+    for one in family:
+        one.kill()
+    house.process.wait()
+    _, alive = psutil.wait_procs(family, DEADLINE_S)
+    assert not alive
 
 
 def environment(**more):

@@ -4,7 +4,6 @@ import email
 import itertools
 import json
 import re
-import socket
 import urllib.request
 from collections import Counter, defaultdict
 from contextlib import ExitStack, contextmanager
@@ -21,7 +20,7 @@ from huaweicloudsdkcore.region.region import Region
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
-from tests.smtp_server import SmtpServer
+from tests.smtp_server import receiving
 from tests.whole.conftest import DEADLINE_S, House, eventually
 
 SEND = "/v2/bases/verificationcode/send"
@@ -72,14 +71,8 @@ class Mailboxes:
 def mail_server():
     """A mail server on a socket: its port, and its mailboxes."""
     mailboxes = Mailboxes()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    controller = SmtpServer(mailboxes, hostname="127.0.0.1", port=port)
-    controller.start()
-    try:
+    with receiving(mailboxes) as port:
         yield port, mailboxes
-    finally:
-        controller.stop()
 
 
 def text_of(mail):

@@ -3,13 +3,12 @@
 import email
 import json
 import re
-import socket
 from contextlib import contextmanager
 from email import policy
 
 import pytest
 
-from tests.smtp_server import SmtpServer
+from tests.smtp_server import receiving
 from tests.whole.conftest import eventually
 from watchword.client import Client, WatchwordProblem
 
@@ -30,15 +29,8 @@ class Mailbox:
 def relay():
     """A mail relay on a socket, and what it took."""
     mailbox = Mailbox()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    controller = SmtpServer(mailbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    try:
+    with receiving(mailbox) as port:
         yield port, mailbox
-    finally:
-        controller.stop()
 
 
 def client_of(house):

@@ -73,7 +73,8 @@ def test_a_mailed_code_makes_a_customer(place, partner):
     code = place.code("ann@example.com")
     wrong = str((int(code) + 1) % 10**6).zfill(6)
     assert refusal(partner.register, "ann@example.com", wrong) == (400, "CBC.99004010")
-    customer = partner.register("ann@example.com", code, domain_name="ann-lee")
+    named = {"domain_name": "ann-lee", "xaccount_id": "x-of-ann"}
+    customer = partner.register("ann@example.com", code, **named)
     assert customer.domain_name == "ann-lee"
     assert partner.look("email", "ann@example.com") == "used_by_user"
     assert partner.look("name", "ann-lee") == "used_by_user"
@@ -81,6 +82,9 @@ def test_a_mailed_code_makes_a_customer(place, partner):
     found = place.accounts()[customer.domain_id]
     assert (found["name"], found["kind"]) == ("ann-lee", "customer")
     assert found["partner"] == partner.made["domain_id"]
+    shown = account(place.house, "show", customer.domain_id)
+    assert (shown["xaccount_id"], shown["area"]) == ("x-of-ann", "SG")
+    assert (shown["address"], shown["xaccount_type"]) == ("a***@example.com", "shop")
     assert refusal(partner.register, "ann@example.com", code) == (400, "CBC.99004008")
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from huaweicloudsdkcore.exceptions.exceptions import ConnectionException, RequestTimeoutException
 
-from tests.whole.conftest import eventually
+from tests.whole.conftest import eventually, kill
 from tests.whole.huawei import (
     SETTINGS,
     VENDORS_WARNINGS,
@@ -19,7 +19,6 @@ from tests.whole.huawei import (
     mail_server,
     refusal,
 )
-from tests.whole.test_kill import kill
 from tests.whole.trouble import is_whole
 
 pytestmark = pytest.mark.filterwarnings(VENDORS_WARNINGS)

@@ -8,21 +8,19 @@ import asyncio
 import json
 import random
 import re
-import socket
 import threading
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 
 import httpx2
-import psutil
 import pytest
 
-from tests.smtp_server import SmtpServer
-from tests.whole.conftest import DEADLINE_S, eventually
+from tests.smtp_server import receiving
+from tests.whole.conftest import DEADLINE_S, eventually, kill
 from tests.whole.trouble import in_state, is_whole, rows, unsettled
 from watchword.bootstrap import bootstrap
 from watchword.config import Settings
@@ -80,17 +78,8 @@ class Relay:
 @contextmanager
 def relay():
     taking = Relay()
-    controller = SmtpServer(taking, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    try:
-        yield controller.port, taking
-    finally:
-        controller.stop()
-
-
-def free_port():
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        return free.getsockname()[1]
+    with receiving(taking) as port:
+        yield port, taking
 
 
 class Ledger:
@@ -171,17 +160,6 @@ class Caller:
         except httpx2.TransportError:
             self.ledger.unanswered.append((path, body, key))
             raise
-
-
-def kill(house):
-    """The whole family at once, its parent first so that nobody is born again."""
-    parent = psutil.Process(house.process.pid)
-    family = [parent, *parent.children(recursive=True)]
-    for one in family:
-        one.kill()
-    house.process.wait()
-    _, alive = psutil.wait_procs(family, DEADLINE_S)
-    assert not alive
 
 
 def under_load_until_killed(house, key, ledger, mail):

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
-from tests.smtp_server import SmtpServer
+from tests.smtp_server import receiving
 from tests.whole import bad_partner
 from tests.whole.bad_partner import BadPartner
 from tests.whole.conftest import DEADLINE_S, ROOT, House, environment, eventually
@@ -78,18 +78,6 @@ class Gossip:
             case "doubted":
                 return f"350 I wonder about {said}"
         return f"250 I like {said}"
-
-
-@contextmanager
-def gossip():
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    controller = SmtpServer(Gossip(), hostname="127.0.0.1", port=port)
-    controller.start()
-    try:
-        yield port
-    finally:
-        controller.stop()
 
 
 class TroubledHouse(House):
@@ -260,7 +248,7 @@ def remains(request, tmp_path_factory):
     found = Remains()
     house.folder.mkdir()
     token, partner = asyncio.run(tenant(house.folder))
-    with gossip() as port:
+    with receiving(Gossip()) as port:
         house.settings(SETTINGS.format(form=request.param, port=port))
         house.run("demo")
         house.process = house.start()

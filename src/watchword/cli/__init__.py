@@ -95,7 +95,8 @@ def run(words: Sequence[str]) -> int:
             list(words), exit_on_error=False, print_error=False, result_action="return_value"
         )
     except CycloptsError as error:
-        return _complain(f"{error} See watchword --help.", MISUSED)
+        command = " ".join(("watchword", *(error.command_chain or ())))
+        return _complain(f"{error} See {command} --help.", MISUSED)
     except Misused as error:
         return _complain(str(error), MISUSED)
     except BrokenPipeError:

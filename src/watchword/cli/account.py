@@ -88,6 +88,7 @@ def show(account: AccountId, /, *, dialect: Dialect, where: Where = HERE) -> int
         keys = await directory.credentials.keys(now)
         return {
             **_shown(known),
+            **(_registered(service, known) if known.partner_id else {}),
             "users": [_shown_user(user) for user in users],
             "keys": [_shown_key(key) for key in keys if key.account_id == account],
         }
@@ -289,10 +290,20 @@ def _shown(account: Account) -> dict[str, Any]:
         "kind": kind,
         "partner": account.partner_id,
         "app": account.app_id,
-        **({"address": account.masked, "area": account.area} if account.partner_id else {}),
         "suspended": account.suspended,
         "demo": account.demo,
         "created_at": _instant(account.created_at),
+    }
+
+
+def _registered(service: Service, customer: Account) -> dict[str, Any]:
+    """What its partner said of a customer; of its address, what is enough to recognise it."""
+    return {
+        "xaccount_id": service.huawei.customers.private(customer).xaccount_id,
+        "xaccount_type": customer.xaccount_type,
+        "address": customer.masked,
+        "area": customer.area,
+        "wants_marketing": customer.wants_marketing,
     }
 
 

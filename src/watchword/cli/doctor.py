@@ -177,7 +177,7 @@ async def _store(service: Service) -> AsyncIterator[Finding]:
 
 
 async def _ring(service: Service) -> AsyncIterator[Finding]:
-    if not service.keys.draws:
+    if not service.keys.can_draw:
         yield Finding(
             "broken",
             "No code key is active, so no code can be drawn: name one under active.code in "

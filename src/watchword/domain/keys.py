@@ -71,7 +71,7 @@ class KeyRing:
         return _mac(self._active_code(), ("test", app_id, _text(code)), 32)
 
     @property
-    def draws(self) -> bool:
+    def can_draw(self) -> bool:
         """Whether a code key is active."""
         return self._drawing is not None
 

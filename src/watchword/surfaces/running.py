@@ -16,7 +16,8 @@ from watchword.surfaces.addresses import Network
 
 
 class Running(Protocol):
-    """`inbox` is there while a virtual carrier is; `virtual` also tells of demo credentials."""
+    """`inbox` is there while a virtual carrier is; `virtual` also tells of demo credentials.
+    `proxies` are those whose X-Forwarded-For is believed."""
 
     @property
     def clock(self) -> Clock: ...

@@ -34,6 +34,7 @@ from tests.surfaces.huawei.calling import (
     wanted,
 )
 from watchword import log
+from watchword.directory.huawei.credentials import Credentials
 
 pytestmark = [pytest.mark.filterwarnings(one) for one in VENDORS_WARNINGS]
 DENIED = (401, "APIGW.0301")
@@ -158,6 +159,16 @@ def test_a_lock_is_for_the_network_that_guessed(still):
     assert denied(still.domains(source=THERE)).endswith(LOCKED)
     assert still.domains(source=HERE).status == 200
     assert denied(still.domains(source=THERE)).endswith(LOCKED)
+
+
+def test_what_another_process_locked_is_locked_here(still):
+    """A right signature does not wipe away guesses that this process has not seen."""
+    assert denied(forged(still)).endswith(WRONG)
+    huawei, now = still.server.service.huawei, still.server.clock()
+    elsewhere = Credentials(huawei.accounts, huawei.house)
+    for _ in range(5):
+        still.server.do(elsewhere.failed(still.ak, HERE, now))
+    assert denied(still.domains()).endswith(LOCKED)
 
 
 def test_a_lock_is_for_one_key(still):

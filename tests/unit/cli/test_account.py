@@ -68,6 +68,13 @@ def test_what_is_made_reads_well_without_json(accounts):
     assert {name for name, _ in lines} == CREATED
 
 
+def test_what_is_missing_is_said_with_the_help_that_tells_it(shell):
+    """The likeliest mistake: the command's own help has the answer, the general one has not."""
+    shell("account", "create", "shop")
+    assert (shell.code, "--dialect" in shell.said) == (2, True)
+    assert "See watchword account create --help." in shell.said
+
+
 def test_secrets_are_shown_once(accounts, shop, user):
     """By what makes them alone: never by list and show."""
     made = [

@@ -133,10 +133,13 @@ async def test_a_refusal_says_what_another_has(accounts, apps, acts, partner, us
 
 
 async def test_a_user_is_found_by_its_name_and_its_accounts(accounts, acts, partner, user):
-    assert await accounts.user_by_name("acme", "ANN", acts.now) == (partner, user)
+    assert await accounts.by_name("acme", acts.now) == partner
+    assert await accounts.user_of(partner.id, "ANN", acts.now) == user
     assert await accounts.user(user.id, acts.now) == user
-    for account_name, user_name in (("Acme", "bob"), ("Other", "ann"), ("\ud800", "\x00")):
-        assert await accounts.user_by_name(account_name, user_name, acts.now) is None
+    for account_name in ("Other", "\ud800"):
+        assert await accounts.by_name(account_name, acts.now) is None
+    for account_id, user_name in ((partner.id, "bob"), ("nobody", "ann"), ("\ud800", "\x00")):
+        assert await accounts.user_of(account_id, user_name, acts.now) is None
 
 
 async def test_a_users_name_is_unique_in_its_account(accounts, acts, partner, user):

@@ -104,7 +104,7 @@ def test_without_an_active_code_key_nothing_is_drawn_and_all_is_still_judged():
     """Whoever takes a code key out of use breaks no code that is under way."""
     kinds = {kind: {1: SECRETS[1]} for kind in KINDS}
     resting = KeyRing(**kinds, index=INDEX, active={"seal": 1, "journal": 1})
-    assert (ring(1).draws, resting.draws) == (True, False)
+    assert (ring(1).can_draw, resting.can_draw) == (True, False)
     assert ring(1).digest("id", "123456") in resting.digests("id", "123456")
     with pytest.raises(KeyUnknown):
         resting.digest("id", "123456")

@@ -164,13 +164,6 @@ class Accounts:
         users = [msgspec.json.decode(record.body, type=User) for record in records]
         return [user for user in users if user.account_id == account_id]
 
-    async def user_by_name(
-        self, account_name: str, user_name: str, now: datetime
-    ) -> tuple[Account, User] | None:
-        account = await self.by_name(account_name, now)
-        user = await self.user_of(account.id, user_name, now) if account else None
-        return (account, user) if account and user else None
-
     async def user_of(self, account_id: str, user_name: str, now: datetime) -> User | None:
         user_id = await self._claimant(USER_NAME, _in(account_id, user_name), now)
         return await self.user(user_id, now) if user_id else None

@@ -96,9 +96,9 @@ async def _by_signature(
         if not _is_right(signed, exchange, body, known):
             await credentials.failed(signed.access_key, network, now)
             raise SignatureInvalid
+        await credentials.succeeded(signed.access_key, network, now)
     except QuotaExceeded as error:
         raise KeyLocked(scope=error.scope, retry_in=error.retry_in) from None
-    await credentials.succeeded(signed.access_key, network, now)
     return known.caller
 
 
