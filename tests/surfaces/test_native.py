@@ -8,9 +8,10 @@ import httpx2
 import msgspec
 import pytest
 
+from tests.surfaces.outcomes import every_outcome
 from watchword import errors
 from watchword.domain.app import Scope
-from watchword.domain.challenge import CLOSED, Verdict
+from watchword.domain.challenge import CLOSED
 from watchword.surfaces.native import wire
 from watchword.surfaces.native.replies import REPLIES, kinds, refused
 from watchword.surfaces.problems import TYPES
@@ -361,16 +362,7 @@ class TestTheSameKeyGivesTheSameAnswer:
         assert (answer.status_code, slug(answer)) == (400, "header-invalid")
 
 
-def every_error():
-    """All that can be raised here: another dialect's own errors stay in it."""
-    found = [errors.WatchwordError]
-    for error in found:
-        found += [child for child in error.__subclasses__() if child not in found]
-    modules = {error: error.__module__.split(".") for error in found}
-    return [e for e, parts in modules.items() if parts[0] == "watchword" and "huawei" not in parts]
-
-
-@pytest.mark.parametrize("outcome", [*every_error(), *Verdict])
+@pytest.mark.parametrize("outcome", every_outcome("native"))
 def test_every_outcome_has_a_reply(outcome):
     """The surface never has to invent an answer."""
     assert outcome in REPLIES

@@ -54,14 +54,16 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Exchange:
-    """A request as it came, its headers looked through once, and the way to answer it."""
+    """A request as it came, its headers looked through once, and the way to answer it. `route` is
+    what the tally calls it."""
 
-    __slots__ = ("_receive", "_repeats", "_send", "headers", "scope")
+    __slots__ = ("_receive", "_repeats", "_send", "headers", "route", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self._repeats = len(self.headers) != len(scope["headers"])
+        self.route = "none"
         self._receive = receive
         self._send = send
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from watchword import log
 from watchword.directory.huawei import customers
 from watchword.directory.huawei.customers import Prepared, Registration
 from watchword.domain.app import App
@@ -22,42 +21,34 @@ from watchword.errors import (
 )
 from watchword.ports import Write
 from watchword.service.check import Check, check, latest
-from watchword.service.issue import Send, issue
+from watchword.service.issue import Send
 from watchword.surfaces.exchange import Answer
 from watchword.surfaces.huawei import auth, replies, wire
 from watchword.surfaces.huawei.calls import Call, Refusal
 from watchword.surfaces.huawei.replies import REPLIES, Reply
 from watchword.surfaces.metrics import TALLY
+from watchword.surfaces.telling import sent
 
 
 async def send_code(call: Call) -> Answer:
     """Send a code, and wait a moment for a carrier that refuses it (DESIGN, section 4)."""
     app, account = auth.partner(call.known), call.known.account
     wanted = wire.wanted(call.asked, app.language or call.directory.language)
-    try:
-        issued = await issue(
-            Send(
-                app=app,
-                purpose=wanted.purpose,
-                destination=wanted.destination,
-                channel=wanted.channel,
-                language=wanted.language,
-                code_length=wire.CODE_LENGTH,
-                ttl=wanted.ttl,
-                subject=_subject(account.id, wanted.customer_id),
-                account=account.id,
-                cancel_if_refused=True,
-            ),
-            call.directory.house,
-            now=call.now,
-        )
-    except QuotaExceeded as error:
-        TALLY.refused(app.id, error.scope)
-        raise
-    TALLY.sent(app.id, issued.channel)
-    if issued.delivery is None:
-        log.events().info("test_number_used", app=app.id, to=issued.masked)
-    elif await _was_refused(call, app, issued.challenge_id, issued.delivery):
+    send = Send(
+        app=app,
+        purpose=wanted.purpose,
+        destination=wanted.destination,
+        channel=wanted.channel,
+        language=wanted.language,
+        code_length=wire.CODE_LENGTH,
+        ttl=wanted.ttl,
+        subject=_subject(account.id, wanted.customer_id),
+        account=account.id,
+        cancel_if_refused=True,
+    )
+    issued = await sent(send, call.directory.house, call.now)
+    delivery = issued.delivery
+    if delivery is not None and await _was_refused(call, app, issued.challenge_id, delivery):
         raise ProviderRefused
     return replies.done()
 

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 
-from watchword import log
 from watchword.directory.huawei.accounts import Caller
 from watchword.errors import WatchwordError
 from watchword.surfaces import exchange as asgi
 from watchword.surfaces.exchange import Answer, Disconnected, Exchange
 from watchword.surfaces.huawei import auth, keystone, partners, replies, wire
 from watchword.surfaces.huawei.calls import Call, Refusal, Route
-from watchword.surfaces.huawei.replies import REPLIES, Reply
-from watchword.surfaces.metrics import TALLY
+from watchword.surfaces.huawei.replies import REPLIES
 from watchword.surfaces.running import Running
 from watchword.surfaces.strict_json import decode, require_json
-
-_LEFT = 499
-"""What the tally calls a request whose caller left before it was whole."""
-
+from watchword.surfaces.telling import tallied, tell_defect, tell_refused
 
 ROUTES = (
     Route(
@@ -71,21 +64,18 @@ class Huawei:
         self._service = service
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        started = perf_counter()
         exchange = Exchange(scope, receive, send)
         # The vendor's clients follow no redirect: a path is served with a slash at its end too.
         route = _BY_PLACE.get((scope["method"], scope["path"].removesuffix("/")))
+        if route:
+            exchange.route = route.name
+        await tallied(exchange, self._identified(exchange, route))
+
+    async def _identified(self, exchange: Exchange, route: Route | None) -> Answer:
         request_id = uuid4().hex
-        status = 500
-        try:
-            answer = await self._answered(exchange, route, request_id)
-            answer.headers.append((b"x-request-id", request_id.encode()))
-            status = answer.status
-            await exchange.answer(answer)
-        except Disconnected:
-            status = _LEFT
-        finally:
-            TALLY.request(route.name if route else "none", status, perf_counter() - started)
+        answer = await self._answered(exchange, route, request_id)
+        answer.headers.append((b"x-request-id", request_id.encode()))
+        return answer
 
     async def _answered(self, exchange: Exchange, route: Route | None, request_id: str) -> Answer:
         account, error = "", None
@@ -105,10 +95,17 @@ class Huawei:
         except Disconnected:
             raise
         except Exception as defect:
-            log.events().error("request_failed", error=type(defect).__name__)
+            tell_defect(defect)
             reply = REPLIES[WatchwordError]
         if route and (account or reply.status >= 500):  # else whoever comes could fill the log
-            _tell(route, reply, error, account=account, request_id=request_id)
+            tell_refused(
+                route.name,
+                status=reply.status,
+                code=reply.code,
+                error=error,
+                account=account,
+                request_id=request_id,
+            )
         shape = route.shape if route else replies.service_error
         return replies.refused(reply, error, request_id, shape)
 
@@ -125,21 +122,6 @@ class Huawei:
             asked=_read(exchange, body, route.asks) if route.asks else None,
             now=self._service.clock(),
         )
-
-
-def _tell(
-    route: Route, reply: Reply, error: WatchwordError | None, *, account: str, request_id: str
-) -> None:
-    """By the request's id an operator finds what a partner asks about."""
-    log.events().log(
-        logging.ERROR if reply.status >= 500 else logging.INFO,
-        "request_refused",
-        route=route.name,
-        code=reply.code,
-        error=type(error).__name__ if error else "",
-        account=account,
-        request_id=request_id,
-    )
 
 
 def _read(exchange: Exchange, body: bytes, asks: msgspec.json.Decoder[Any]) -> Any:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from time import perf_counter
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from watchword import log
 from watchword.directory.apps import Credential
 from watchword.domain.app import Scope
 from watchword.domain.challenge import Verdict
@@ -23,16 +21,15 @@ from watchword.service.issue import Send, issue
 from watchword.service.read_inbox import read_inbox
 from watchword.service.resend import ResendWish, resend
 from watchword.surfaces import exchange as asgi
-from watchword.surfaces.exchange import Answer, Disconnected, Exchange
+from watchword.surfaces.exchange import Answer, Exchange
 from watchword.surfaces.metrics import TALLY
 from watchword.surfaces.native import auth, replies, wire
 from watchword.surfaces.problems import NOT_FOUND, not_allowed, problem
 from watchword.surfaces.running import Running
 from watchword.surfaces.strict_json import decode, require_json
+from watchword.surfaces.telling import tallied, tell_sent
 
 _ID_LENGTH = 26
-_LEFT = 499
-"""What the tally calls a request whose caller left before it was whole."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,26 +199,20 @@ class Native:
         self._service = service
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        started = perf_counter()
         exchange = Exchange(scope, receive, send)
-        path, challenge_id = _place(scope["path"])
+        await tallied(exchange, self._answered(exchange))
+
+    async def _answered(self, exchange: Exchange) -> Answer:
+        path, challenge_id = _place(exchange.scope["path"])
         methods = _BY_PATH.get(path, {})
-        route = methods.get(scope["method"])
-        status = 500
+        route = methods.get(exchange.scope["method"])
         try:
-            try:
-                if route is None:
-                    answer = not_allowed(tuple(methods)) if methods else problem(NOT_FOUND)
-                else:
-                    answer = await self._answer(exchange, route, challenge_id)
-            except WatchwordError as error:
-                answer = replies.refused(error)
-            status = answer.status
-            await exchange.answer(answer)
-        except Disconnected:
-            status = _LEFT
-        finally:
-            TALLY.request(route.name if route else "none", status, perf_counter() - started)
+            if route is None:
+                return not_allowed(tuple(methods)) if methods else problem(NOT_FOUND)
+            exchange.route = route.name
+            return await self._answer(exchange, route, challenge_id)
+        except WatchwordError as error:
+            return replies.refused(error)
 
     async def _answer(self, exchange: Exchange, route: Route, challenge_id: str) -> Answer:
         service = self._service
@@ -280,9 +271,7 @@ async def _body(exchange: Exchange, route: Route) -> bytes:
 def _sent(call: Call, issued: Issued) -> Answer:
     body = wire.sent(issued)
     if not issued.replayed:
-        TALLY.sent(call.app_id, issued.channel)
-        if issued.delivery is None:
-            log.events().info("test_number_used", app=call.app_id, to=issued.masked)
+        tell_sent(call.app_id, issued)
     if not issued.opened:
         return replies.told(body, replayed=issued.replayed)
     location = f"/v1/verifications/{issued.challenge_id}"

@@ -1,0 +1,75 @@
+"""What a surface tells its operator of a request: the tally of it, and the events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from datetime import datetime
+from time import perf_counter
+
+from watchword import log
+from watchword.errors import QuotaExceeded, WatchwordError
+from watchword.ports import Issued
+from watchword.service.house import House
+from watchword.service.issue import Send, issue
+from watchword.surfaces.exchange import Answer, Disconnected, Exchange
+from watchword.surfaces.metrics import TALLY
+
+_LEFT = 499
+"""What the tally calls a request whose caller left before it was whole."""
+
+
+async def tallied(exchange: Exchange, answering: Awaitable[Answer]) -> None:
+    """Answer a request and count it. `answering` may name the route on the exchange."""
+    started, status = perf_counter(), 500
+    try:
+        answer = await answering
+        status = answer.status
+        await exchange.answer(answer)
+    except Disconnected:
+        status = _LEFT
+    finally:
+        TALLY.request(exchange.route, status, perf_counter() - started)
+
+
+async def sent(send: Send, house: House, now: datetime) -> Issued:
+    """Issue, and count what came of it. Raises as `issue` does."""
+    try:
+        issued = await issue(send, house, now=now)
+    except QuotaExceeded as error:
+        TALLY.refused(send.app.id, error.scope)
+        raise
+    tell_sent(send.app.id, issued)
+    return issued
+
+
+def tell_sent(app_id: str, issued: Issued) -> None:
+    TALLY.sent(app_id, issued.channel)
+    if issued.delivery is None:
+        log.events().info("test_number_used", app=app_id, to=issued.masked)
+
+
+def tell_refused(
+    route: str,
+    *,
+    status: int,
+    code: str,
+    error: WatchwordError | None,
+    account: str,
+    request_id: str,
+) -> None:
+    """By the request's id an operator finds what a caller asks about."""
+    log.events().log(
+        logging.ERROR if status >= 500 else logging.INFO,
+        "request_refused",
+        route=route,
+        code=code,
+        error=type(error).__name__ if error else "",
+        account=account,
+        request_id=request_id,
+    )
+
+
+def tell_defect(defect: Exception) -> None:
+    """What no branch of ours expects: its kind alone, for its words may hold a secret."""
+    log.events().error("request_failed", error=type(defect).__name__)
