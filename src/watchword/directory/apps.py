@@ -12,12 +12,13 @@ from hmac import compare_digest
 import msgspec
 
 from watchword.directory.fresh import Fresh
+from watchword.directory.records import Records, put
 from watchword.domain.app import ApiKey, App, Scope, Terms, TestNumber
 from watchword.domain.destination import Destination
 from watchword.domain.keys import KeyRing
 from watchword.domain.message import one_line
-from watchword.errors import AccessDenied, RecordConflict, RequestInvalid
-from watchword.ports import Record, RecordStore, Write
+from watchword.errors import AccessDenied, RequestInvalid
+from watchword.ports import RecordStore, Write
 
 TEST_NUMBER_TTL = timedelta(days=90)
 LONGEST_NAME = 64
@@ -40,6 +41,8 @@ class Apps:
 
     def __init__(self, store: RecordStore, keys: KeyRing) -> None:
         self._store, self._keys = store, keys
+        self._apps = Records(store, _APP, App, "app")
+        self._api_keys = Records(store, _KEY, ApiKey, "key")
         self._known: Fresh[Credential] = Fresh()
 
     async def authenticate(self, token: str, now: datetime) -> Credential:
@@ -55,12 +58,12 @@ class Apps:
 
     async def _look_up(self, token: str, digest: bytes, now: datetime) -> Credential:
         parts = token.split("_")
-        record = None
+        found = None
         if len(parts) == 3 and parts[0] == _PREFIX:
-            record = await self._store.record(_KEY, parts[1], now)
-        key = _key(record) if record else None
-        if key is None or not compare_digest(key.digest, digest):
+            found = await self._api_keys.find(parts[1], now)
+        if found is None or not compare_digest(found[0].digest, digest):
             raise AccessDenied
+        key, _ = found
         return Credential(key, await self.app(key.app_id, now))
 
     async def create(
@@ -73,14 +76,20 @@ class Apps:
 
     async def app(self, app_id: str, now: datetime) -> App:
         """Raises AccessDenied when there is none."""
-        record = await self._store.record(_APP, app_id, now)
-        if record is None:
-            raise AccessDenied(f"There is no app '{app_id}'.")
-        return msgspec.json.decode(record.body, type=App)
+        return (await self._apps.get(app_id, now))[0]
+
+    async def app_or_draft(
+        self, app_id: str, *, name: str, brand: str, language: str, now: datetime
+    ) -> tuple[App, list[Write]]:
+        """The app of this id; where it is empty one to be, and what adds it. Raises AccessDenied,
+        RequestInvalid."""
+        if app_id:
+            return await self.app(app_id, now), []
+        app, write = drafted(name=name, brand=brand, language=language)
+        return app, [write]
 
     async def apps(self, now: datetime) -> Sequence[App]:
-        records = await self._store.records(_APP, now)
-        return [msgspec.json.decode(record.body, type=App) for record in records]
+        return await self._apps.all(now)
 
     async def set_terms(
         self, app_id: str, purpose: str, change: Callable[[Terms], Terms], now: datetime
@@ -141,35 +150,23 @@ class Apps:
             note=note,
             demo=demo,
         )
-        body = msgspec.json.encode(key)
-        await self._store.write([Write(kind=_KEY, key=key_id, version=0, body=body)], now)
+        await self._store.write([self._api_keys.put(key)], now)
         return key, token
 
     async def keys(self, now: datetime) -> Sequence[ApiKey]:
-        return [_key(record) for record in await self._store.records(_KEY, now)]
+        return await self._api_keys.all(now)
 
     async def revoke_key(self, key_id: str, now: datetime) -> None:
         """End a key, everywhere within a second. Raises AccessDenied when there is none."""
-        record = await self._store.record(_KEY, key_id, now)
-        if record is None:
-            raise AccessDenied(f"There is no key '{key_id}'.")
-        gone = Write(kind=_KEY, key=key_id, version=record.version, body=None)
-        await self._store.write([gone], now)
+        key, version = await self._api_keys.get(key_id, now)
+        await self._store.write([self._api_keys.removed(key, version)], now)
         self._known.clear()
 
     async def _change(self, app_id: str, change: Callable[[App], App], now: datetime) -> App:
         """Apply a change to the app as it is; one that comes in between is not overwritten."""
-        while True:
-            record = await self._store.record(_APP, app_id, now)
-            if record is None:
-                raise AccessDenied(f"There is no app '{app_id}'.")
-            app = change(msgspec.json.decode(record.body, type=App))
-            try:
-                await self._store.write([_write(app, record.version)], now)
-            except RecordConflict:
-                continue
-            self._known.clear()
-            return app
+        app = await self._apps.change(app_id, change, now)
+        self._known.clear()
+        return app
 
     def _person(self, app_id: str, destination: Destination) -> str:
         return self._keys.index("person", app_id, destination.identity).hex()
@@ -186,7 +183,7 @@ def drafted(
         origin=_host(origin),
         language=language.lower(),
     )
-    return app, _write(app, 0)
+    return app, put(_APP, app)
 
 
 def line(text: str, field: str) -> str:
@@ -206,14 +203,6 @@ def _with(app: App, number: TestNumber) -> App:
 def _without(app: App, person: str) -> App:
     left = tuple(number for number in app.test_numbers if number.destination != person)
     return msgspec.structs.replace(app, test_numbers=left)
-
-
-def _write(app: App, version: int) -> Write:
-    return Write(kind=_APP, key=app.id, version=version, body=msgspec.json.encode(app))
-
-
-def _key(record: Record) -> ApiKey:
-    return msgspec.json.decode(record.body, type=ApiKey)
 
 
 def _digest(token: str) -> str:

@@ -1,9 +1,11 @@
-"""A house on a real store, and Huawei Cloud's accounts and credentials as one process has them."""
+"""A house on a real store; Huawei Cloud's accounts and credentials as one process has them, and
+Alibaba Cloud's world as two do."""
 
 import msgspec
 import pytest
 
 from tests.contract.acting import Acts
+from tests.unit.directory.clouds import PHONE, SPELLED, world_on
 from tests.unit.directory.proving import HERE, RIGHT, Counting
 from watchword.directory.apps import Apps
 from watchword.directory.huawei.accounts import Accounts
@@ -98,3 +100,69 @@ def token(credentials, acts, user, log_in):
         return (await credentials.issue_token(await log_in(), acts.now))[0]
 
     return issue
+
+
+@pytest.fixture
+def world(acts, store):
+    return world_on(store, acts)
+
+
+@pytest.fixture
+async def far_world(acts, tmp_path):
+    """The same world in another process: with a store of its own on the same file."""
+    store = await SqliteStore.open(tmp_path / "watchword.db")
+    yield world_on(store, acts)
+    await store.close()
+
+
+@pytest.fixture
+async def cloud(world, acts):
+    """A cloud account in no directory."""
+    return await world.accounts.create(name="Acme", now=acts.now)
+
+
+@pytest.fixture
+async def manager(world, acts, cloud):
+    """An account that manages a directory."""
+    _, manager = await world.directories.enable(cloud.id, acts.now)
+    return manager
+
+
+@pytest.fixture
+def add_member(world, acts, manager):
+    """A resource account in the manager's directory, of a display name of its own unless asked."""
+    names = (f"Member {n}" for n in range(1000))
+
+    def ask(display_name="", prefix="", folder="", tags=(), by=world, of=manager, **terms):
+        return by.directories.create_member(
+            of.id, display_name or next(names), prefix, folder, tags, acts.now, **terms
+        )
+
+    return ask
+
+
+@pytest.fixture
+async def member(add_member):
+    return await add_member()
+
+
+@pytest.fixture
+async def stranger(world, acts):
+    """A manager of another directory."""
+    account = await world.accounts.create(name="Stranger", now=acts.now)
+    _, manager = await world.directories.enable(account.id, acts.now)
+    return manager
+
+
+@pytest.fixture
+def bind(world, acts, manager):
+    """Bind a phone as a right code does."""
+
+    async def ask(account, phone=PHONE, spelled=SPELLED, by=world):
+        prepared = await by.directories.prepare_binding(
+            manager.id, account.id, phone, spelled, acts.now
+        )
+        await acts.store.write(prepared.writes, acts.now)
+        return prepared.account
+
+    return ask

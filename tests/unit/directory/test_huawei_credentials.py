@@ -1,6 +1,7 @@
 """Access keys: what they prove, what ends them, and the lock behind wrong signatures."""
 
 import asyncio
+from base64 import b64encode
 from datetime import timedelta
 from hashlib import sha256
 
@@ -9,6 +10,7 @@ import pytest
 from tests.contract.acting import HOUR, TICK
 from tests.unit.directory.proving import HERE, SECOND, THERE, all_told, fail, is_locked
 from watchword.errors import AccessDenied, QuotaExceeded
+from watchword.ports import Write
 
 LOCKED = timedelta(minutes=5)
 
@@ -28,6 +30,21 @@ async def test_a_key_looks_as_the_vendors(key):
     assert ak.isalnum()
     assert ak == ak.upper()
     assert secret.isalnum()
+
+
+async def test_a_key_of_the_first_release_still_signs(accounts, credentials, acts, user):
+    """As it was written then, its fields in their order."""
+    secret = b64encode(acts.ring.seal(b"first-secret", b"FIRST")).decode()
+    body = (
+        f'{{"id":"FIRST","user_id":"{user.id}","account_id":"{user.account_id}",'
+        f'"secret":"{secret}","created_at":"2026-03-02T09:30:00Z","note":"ci"}}'
+    )
+    write = Write(kind="huawei_key", key="FIRST", version=0, body=body.encode())
+    await acts.store.write([write], acts.now)
+    signing = await credentials.signing("FIRST", acts.now)
+    assert (signing.secret, signing.key.note) == (b"first-secret", "ci")
+    assert signing.caller == await accounts.caller(user.id, acts.now)
+    await credentials.revoke_key("FIRST", acts.now)
 
 
 async def test_a_secret_is_kept_and_printed_nowhere(credentials, acts, key):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from watchword.directory import passwords
-from watchword.directory.apps import Apps, drafted, line
+from watchword.directory.apps import Apps
 from watchword.directory.fresh import Fresh
+from watchword.directory.names import claim, claimant, folded, readable
+from watchword.directory.records import Records, put
 from watchword.domain.app import App
 from watchword.domain.keys import KeyRing
 from watchword.errors import AccessDenied, RecordConflict, RequestInvalid
@@ -20,8 +22,6 @@ from watchword.ports import RecordStore, Write
 ACCOUNT, CUSTOMER, USER = "huawei_account", "huawei_customer", "huawei_user"
 NAME, USER_NAME, APP = "huawei_name", "huawei_user_name", "huawei_app"
 """The claims: a name is one account's, a user's name one's within it, an app one partner's."""
-
-T = TypeVar("T")
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -85,6 +85,10 @@ class Accounts:
 
     def __init__(self, store: RecordStore, keys: KeyRing, apps: Apps) -> None:
         self.store, self.keys, self._apps = store, keys, apps
+        self._users = Records(store, USER, User, "user")
+        self._accounts = {
+            kind: Records(store, kind, Account, "account") for kind in (CUSTOMER, ACCOUNT)
+        }
         self._callers: Fresh[Caller] = Fresh()
 
     async def create_partner(
@@ -101,12 +105,9 @@ class Accounts:
 
         Raises RequestInvalid, and AccessDenied when there is no such app.
         """
-        writes, name = [], _readable(name)
-        if app_id:
-            app = await self._apps.app(app_id, now)
-        else:
-            app, write = drafted(name=name, brand=brand, language=language)
-            writes.append(write)
+        app, writes = await self._apps.app_or_draft(
+            app_id, name=readable(name), brand=brand, language=language, now=now
+        )
         account = Account(id=new_id(), name=name, created_at=now, app_id=app.id, demo=demo)
         writes += [*added(account), Write(kind=APP, key=app.id, version=0, body=b"")]
         await self._add(writes, now)
@@ -114,18 +115,15 @@ class Accounts:
 
     async def create_other(self, *, name: str, now: datetime) -> Account:
         """Add an account that is nobody's partner nor customer. Raises RequestInvalid."""
-        account = Account(id=new_id(), name=_readable(name), created_at=now)
+        account = Account(id=new_id(), name=readable(name), created_at=now)
         await self._add(added(account), now)
         return account
 
     async def account(self, account_id: str, now: datetime) -> Account:
         """An account of any kind. Raises AccessDenied when there is none."""
-        for kind in (CUSTOMER, ACCOUNT):
-            try:
-                account, _ = await self._read(kind, account_id, Account, now)
-            except AccessDenied:
-                continue
-            return account
+        for kept in self._accounts.values():
+            if found := await kept.find(account_id, now):
+                return found[0]
         raise AccessDenied(f"There is no account '{account_id}'.")
 
     async def accounts(self, now: datetime) -> Sequence[Account]:
@@ -137,7 +135,7 @@ class Accounts:
         return await self._all(CUSTOMER, now)
 
     async def by_name(self, name: str, now: datetime) -> Account | None:
-        account_id = await self._claimant(NAME, folded(name), now)
+        account_id = await claimant(self.store, NAME, folded(name), now)
         return await self.account(account_id, now) if account_id else None
 
     async def suspend(self, account_id: str, now: datetime) -> Account:
@@ -150,22 +148,19 @@ class Accounts:
     async def create_user(self, account_id: str, name: str, now: datetime) -> User:
         """Raises RequestInvalid, and AccessDenied when there is no such account."""
         account = await self.account(account_id, now)
-        user = User(id=new_id(), account_id=account.id, name=_readable(name))
+        user = User(id=new_id(), account_id=account.id, name=readable(name))
         await self._add(added_user(user), now)
         return user
 
     async def user(self, user_id: str, now: datetime) -> User:
         """Raises AccessDenied when there is none."""
-        user, _ = await self._read(USER, user_id, User, now)
-        return user
+        return (await self._users.get(user_id, now))[0]
 
     async def users(self, account_id: str, now: datetime) -> Sequence[User]:
-        records = await self.store.records(USER, now)
-        users = [msgspec.json.decode(record.body, type=User) for record in records]
-        return [user for user in users if user.account_id == account_id]
+        return [user for user in await self._users.all(now) if user.account_id == account_id]
 
     async def user_of(self, account_id: str, user_name: str, now: datetime) -> User | None:
-        user_id = await self._claimant(USER_NAME, _in(account_id, user_name), now)
+        user_id = await claimant(self.store, USER_NAME, _in(account_id, user_name), now)
         return await self.user(user_id, now) if user_id else None
 
     async def set_password(self, user_id: str, password: str, now: datetime) -> User:
@@ -206,8 +201,7 @@ class Accounts:
         return Caller(account, user, app)
 
     async def _all(self, kind: str, now: datetime) -> Sequence[Account]:
-        records = await self.store.records(kind, now)
-        accounts = [msgspec.json.decode(record.body, type=Account) for record in records]
+        accounts = await self._accounts[kind].all(now)
         return sorted(accounts, key=lambda account: account.created_at)
 
     async def _suspended(self, account_id: str, suspended: bool, now: datetime) -> Account:
@@ -215,7 +209,9 @@ class Accounts:
             return msgspec.structs.replace(account, suspended=suspended)
 
         kind = (await self.account(account_id, now)).kind
-        return await self._change(kind, account_id, Account, changed, now)
+        account = await self._accounts[kind].change(account_id, changed, now)
+        self._callers.clear()
+        return account
 
     async def _change_user(
         self, user_id: str, now: datetime, also: Sequence[Write] = (), **changes: Any
@@ -225,40 +221,9 @@ class Accounts:
         def changed(user: User) -> User:
             return msgspec.structs.replace(user, epoch=user.epoch + 1, **changes)
 
-        return await self._change(USER, user_id, User, changed, now, also)
-
-    async def _change(
-        self,
-        kind: str,
-        key: str,
-        shape: type[T],
-        change: Callable[[T], T],
-        now: datetime,
-        also: Sequence[Write] = (),
-    ) -> T:
-        """Apply a change to a record as it is; one that comes in between is not overwritten."""
-        while True:
-            found, version = await self._read(kind, key, shape, now)
-            changed = change(found)
-            try:
-                await self.store.write([_put(kind, key, changed, version), *also], now)
-            except RecordConflict as conflict:
-                if conflict.kind != kind:
-                    raise
-                continue
-            self._callers.clear()
-            return changed
-
-    async def _read(self, kind: str, key: str, shape: type[T], now: datetime) -> tuple[T, int]:
-        record = await self.store.record(kind, key, now) if key.isprintable() else None
-        if record is None:
-            raise AccessDenied(f"There is no {shape.__name__.lower()} '{key}'.")
-        return msgspec.json.decode(record.body, type=shape), record.version
-
-    async def _claimant(self, kind: str, key: str, now: datetime) -> str:
-        """Who claimed it, "" where nobody did."""
-        record = await self.store.record(kind, key, now) if key.isprintable() else None
-        return record.body.decode() if record else ""
+        user = await self._users.change(user_id, changed, now, also)
+        self._callers.clear()
+        return user
 
     async def _add(self, writes: Sequence[Write], now: datetime) -> None:
         """Raises RequestInvalid for what is claimed by another."""
@@ -272,27 +237,12 @@ class Accounts:
 
 def added(account: Account) -> list[Write]:
     """What adds an account, unless its name is another's."""
-    name = Write(kind=NAME, key=folded(account.name), version=0, body=account.id.encode())
-    return [_put(account.kind, account.id, account), name]
+    return [put(account.kind, account), claim(NAME, folded(account.name), account.id)]
 
 
 def added_user(user: User) -> list[Write]:
     """What adds a user, unless its account has one of that name."""
-    name = _in(user.account_id, user.name)
-    claim = Write(kind=USER_NAME, key=name, version=0, body=user.id.encode())
-    return [_put(USER, user.id, user), claim]
-
-
-def _readable(name: str) -> str:
-    """A name that can be looked up as it is typed. Raises RequestInvalid."""
-    if not name.isprintable():
-        raise RequestInvalid("A name has no characters that do not show.", field="/name")
-    return line(name, "name")
-
-
-def folded(name: str) -> str:
-    """What makes two names one: they differ in case only."""
-    return name.casefold()
+    return [put(USER, user), claim(USER_NAME, _in(user.account_id, user.name), user.id)]
 
 
 def new_id() -> str:
@@ -302,7 +252,3 @@ def new_id() -> str:
 
 def _in(account_id: str, user_name: str) -> str:
     return f"{account_id}:{folded(user_name)}"
-
-
-def _put(kind: str, key: str, value: object, version: int = 0) -> Write:
-    return Write(kind=kind, key=key, version=version, body=msgspec.json.encode(value))

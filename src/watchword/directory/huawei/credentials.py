@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from hmac import compare_digest
 from string import ascii_letters, ascii_uppercase, digits
-from typing import Any
 
 import msgspec
 
-from watchword.directory import passwords
+from watchword.directory import access_keys, passwords
+from watchword.directory.access_keys import AccessKeys, random
 from watchword.directory.fresh import Fresh
-from watchword.directory.huawei.accounts import Accounts, Caller, User, folded
+from watchword.directory.huawei.accounts import Accounts, Caller, User
+from watchword.directory.names import folded
+from watchword.directory.records import Records
 from watchword.domain.quota import Scope
-from watchword.errors import (
-    AccessDenied,
-    ConfigInvalid,
-    KeyUnknown,
-    QuotaExceeded,
-    RecordConflict,
-    RequestInvalid,
-)
+from watchword.errors import AccessDenied, QuotaExceeded
 from watchword.ports import Write
 from watchword.service.guard import Guard
 from watchword.service.house import House
@@ -37,45 +32,18 @@ WRONG_PASSWORDS, PASSWORD_WINDOW = 10, timedelta(minutes=15)
 """DESIGN, section 3."""
 
 _LETTERS = ascii_letters + digits
-_AK = re.compile(r"[!-+\--~]{1,128}")
-_SK = re.compile(r"[!-~]{1,128}")
 _KEY, _TOKEN = "huawei_key", "huawei_token"
 _WRONG = "The user name or password is wrong."
 
 
-class AccessKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The key AK of a user. Its secret SK is sealed under the AK. A temporary key has an end, and
-    comes with a security token, of which `security_token` is the SHA-256 digest."""
+class AccessKey(access_keys.AccessKey, frozen=True, kw_only=True, omit_defaults=True):
+    """The key of a user of an account."""
 
-    id: str
     user_id: str
-    account_id: str
-    secret: bytes
-    created_at: datetime
-    security_token: bytes = b""
-    expires_at: datetime | None = None
-    note: str = ""
-
-    @property
-    def is_temporary(self) -> bool:
-        return self.expires_at is not None
-
-    def has_expired(self, now: datetime) -> bool:
-        return self.expires_at is not None and self.expires_at <= now
 
 
-class Signing(msgspec.Struct, frozen=True):
-    """What proves a signature: the key, the secret that it hides, and who speaks with it."""
-
-    key: AccessKey
-    secret: bytes
-    caller: Caller
-
-    def __repr__(self) -> str:
-        return f"Signing(key={self.key.id!r}, secret=***)"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("key", self.key.id)]
+class Signing(access_keys.Signing[AccessKey, Caller], frozen=True):
+    """What proves a signature of a user."""
 
 
 class _Token(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,11 +72,12 @@ class Credentials:
     """
 
     def __init__(self, accounts: Accounts, house: House, *, lock_by_network: bool = True) -> None:
-        self._accounts, self._store, self._ring = accounts, house.store, house.keys
+        self._accounts, self._store = accounts, house.store
         self._lock_by_network = lock_by_network
         self._signatures = Guard(house, "access_key", WRONG_SIGNATURES, LOCKED_FOR)
         self._passwords = Guard(house, "password", WRONG_PASSWORDS, PASSWORD_WINDOW)
-        self._opened: Fresh[tuple[AccessKey, bytes]] = Fresh()
+        kept = Records(house.store, _KEY, AccessKey, "access key", _ends_at)
+        self._keys = AccessKeys(kept, house.keys, self._write)
         self._tokens: Fresh[_Token] = Fresh()
         self._failed: Fresh[_Failed] = Fresh()
 
@@ -128,45 +97,21 @@ class Credentials:
         there is no such user, RequestInvalid for a pair that cannot be taken on.
         """
         user = await self._accounts.user(user_id, now)
-        ak, sk = pair or (_random(ascii_uppercase + digits, 20), _random(_LETTERS, 40))
-        if not _AK.fullmatch(ak) or not _SK.fullmatch(sk):
-            raise RequestInvalid("AK and SK are 1 to 128 visible characters.", field="/ak")
-        security_token = secrets.token_urlsafe(96) if ttl else ""
-        key = AccessKey(
-            id=ak,
-            user_id=user.id,
-            account_id=user.account_id,
-            secret=self._ring.seal(sk.encode(), ak.encode()),
-            created_at=now,
-            security_token=sha256(security_token.encode()).digest() if ttl else b"",
-            expires_at=now + ttl if ttl else None,
-            note=note,
-        )
-        body = msgspec.json.encode(key)
-        added = Write(kind=_KEY, key=ak, version=0, body=body, expires_at=key.expires_at)
-        try:
-            await self._write(key, added, now)
-        except RecordConflict:
-            raise RequestInvalid("This access key is here already.", field="/ak") from None
-        return key, sk, security_token
+        make = partial(AccessKey, user_id=user.id, account_id=user.account_id)
+        drawn = random(ascii_uppercase + digits, 20), random(_LETTERS, 40)
+        return await self._keys.create(make, pair or drawn, now, ttl=ttl, note=note)
 
     async def revoke_key(self, ak: str, now: datetime) -> None:
         """End a key, and with a lasting one the user's tokens. Raises AccessDenied."""
-        key, version = await self._key(ak, now)
-        try:
-            await self._write(key, Write(kind=_KEY, key=ak, version=version, body=None), now)
-        except RecordConflict:  # another revoked it meanwhile
-            raise AccessDenied(f"There is no access key '{ak}'.") from None
-        self._opened.clear()
+        await self._keys.revoke(ak, now)
 
     async def keys(self, now: datetime) -> Sequence[AccessKey]:
-        records = await self._store.records(_KEY, now)
-        return [msgspec.json.decode(record.body, type=AccessKey) for record in records]
+        return await self._keys.all(now)
 
     async def signing(self, ak: str, now: datetime) -> Signing:
         """What a signature with this key has to prove, a disabled user's too. Raises AccessDenied
         for a key that is unknown, revoked or over."""
-        key, secret = self._opened.get(ak, now) or await self._open(ak, now)
+        key, secret = await self._keys.opened(ak, now)
         if key.has_expired(now):
             raise AccessDenied(f"The access key '{ak}' has expired.")
         return Signing(key, secret, await self._accounts.caller(key.user_id, now))
@@ -237,7 +182,7 @@ class Credentials:
 
         Raises QuotaExceeded, AccessDenied.
         """
-        key, kept = await self._open(ak, now)
+        key, kept = await self._keys.opened_anew(ak, now)
         await self.refuse_if_locked(ak, network, now)
         if not compare_digest(kept, secret.encode("utf-8", "surrogatepass")):
             await self.failed(ak, network, now)
@@ -246,7 +191,7 @@ class Credentials:
         user = await self._accounts.user(key.user_id, now)
         # The user first, then the key once more: were it revoked in between, its tokens' epoch
         # would be over, and a token of this log-in must not have the next one.
-        await self._key(ak, now)
+        await self._keys.key(ak, now)
         if key.is_temporary or user.disabled:
             raise AccessDenied
         return await self._accounts.caller_as(user, now)
@@ -285,21 +230,6 @@ class Credentials:
             await self._store.write([write], now)
         else:
             await self._accounts.end_tokens(key.user_id, now, also=[write])
-
-    async def _open(self, ak: str, now: datetime) -> tuple[AccessKey, bytes]:
-        key, _ = await self._key(ak, now)
-        try:
-            secret = self._ring.unseal(key.secret, ak.encode())
-        except KeyUnknown:
-            mistake = f"keys.path: the secret of access key {ak} does not open with this key ring."
-            raise ConfigInvalid([mistake]) from None
-        return self._opened.keep(ak, (key, secret), now)
-
-    async def _key(self, ak: str, now: datetime) -> tuple[AccessKey, int]:
-        record = await self._store.record(_KEY, ak, now) if ak.isprintable() else None
-        if record is None:
-            raise AccessDenied(f"There is no access key '{ak}'.")
-        return msgspec.json.decode(record.body, type=AccessKey), record.version
 
     async def _token(self, digest: str, now: datetime) -> _Token:
         record = await self._store.record(_TOKEN, digest, now)
@@ -342,5 +272,5 @@ def _digest(token: str) -> str:
     return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _random(alphabet: str, length: int) -> str:
-    return "".join(secrets.choice(alphabet) for _ in range(length))
+def _ends_at(key: AccessKey) -> datetime | None:
+    return key.expires_at

@@ -18,9 +18,9 @@ from watchword.directory.huawei.accounts import (
     User,
     added,
     added_user,
-    folded,
     new_id,
 )
+from watchword.directory.names import claim, claimant, folded
 from watchword.domain.destination import Destination, Kind
 from watchword.domain.keys import KeyRing
 from watchword.errors import RequestInvalid
@@ -158,17 +158,16 @@ class Customers:
 
     def _xaccount(self, customer: Account, xaccount_id: str) -> Write:
         key = self._keys.index(XACCOUNT, customer.partner_id, xaccount_id).hex()
-        return Write(kind=XACCOUNT, key=key, version=0, body=customer.id.encode())
+        return claim(XACCOUNT, key, customer.id)
 
     async def _claim(self, customer: Account, destination: Destination, now: datetime) -> Write:
         """A mark on a mailbox, which is in nobody's way, or a place at a phone: the first that is
         free, or the last one, to be refused there."""
-        body = customer.id.encode()
         if _is_mailbox(destination):
-            return Write(kind=self._mailbox(destination), key=customer.id, version=0, body=body)
+            return claim(self._mailbox(destination), customer.id, customer.id)
         places = self._places(destination)
         free = [key for key in places if not await self._is_taken(PHONE, key, now)]
-        return Write(kind=PHONE, key=(free or places[-1:])[0], version=0, body=body)
+        return claim(PHONE, (free or places[-1:])[0], customer.id)
 
     def _mailbox(self, destination: Destination) -> str:
         """A kind of its own for each mailbox, under which its customers can be listed."""
@@ -179,7 +178,7 @@ class Customers:
         return [f"{index}:{place}" for place in range(self.per_phone)]
 
     async def _is_taken(self, kind: str, key: str, now: datetime) -> bool:
-        return key.isprintable() and await self._store.record(kind, key, now) is not None
+        return bool(await claimant(self._store, kind, key, now))
 
 
 def domain_name(text: str) -> str:
