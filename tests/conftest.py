@@ -13,7 +13,7 @@ from tests.node_clients import Node
 
 @pytest.fixture(scope="session")
 def node() -> Iterator[Node]:
-    """Huawei Cloud's own Node client, one process for the session; skips where Node is absent."""
+    """The vendors' own Node clients, one process for the session; skips where Node is absent."""
     if reason := node_clients.absent():
         pytest.skip(reason)
     with node_clients.running() as running:

@@ -1,4 +1,4 @@
-"""Huawei Cloud's own Node client, in a process beside the tests: node/bridge.js is its end."""
+"""The vendors' own Node clients, in a process beside the tests: node/bridge.js is its other end."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent / "node"
 
 
 class NodeFailed(Exception):
-    """The client threw; `thrown` holds what its error holds."""
+    """A client threw; `thrown` holds what its error holds, its name and its message."""
 
     def __init__(self, thrown: dict[str, Any]) -> None:
         super().__init__(thrown["message"])
@@ -39,11 +39,11 @@ class Node:
 
 
 def absent() -> str:
-    """Why there is no Node client here; empty where there is one."""
+    """Why there are no Node clients here; empty where there are."""
     if not shutil.which("node") or not shutil.which("npm"):
         return "there is no Node here: node and npm have to be on the PATH"
     if not (FOLDER / "node_modules" / "ready").exists():
-        return "the Node client is not installed: run scripts/node"
+        return "the Node clients are not installed: run scripts/node"
     return ""
 
 
@@ -51,7 +51,7 @@ def absent() -> str:
 def running() -> Iterator[Node]:
     command, pipe = ["node", str(FOLDER / "bridge.js")], subprocess.PIPE
     with (
-        TemporaryDirectory() as folder,  # the client leaves a log where it runs
+        TemporaryDirectory() as folder,  # one client leaves a log where it runs
         subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, encoding="utf-8") as process,
     ):
         try:

@@ -1,7 +1,7 @@
-// Huawei Cloud's own Node client, driven by tests/node_clients.py: a line of JSON in, a line out.
+// The vendors' own Node clients, driven by tests/node_clients.py: a line of JSON in, a line out.
 "use strict";
 
-// The client logs to stdout, where our answers go: it may say it all in what it throws.
+// A client may log to stdout, where our answers go: it may say it all in what it throws.
 const write = process.stdout.write.bind(process.stdout);
 process.stdout.write = () => true;
 
@@ -9,8 +9,14 @@ const FormData = require("form-data");
 const core = require("@huaweicloud/huaweicloud-sdk-core");
 const { AKSKSigner } = require("@huaweicloud/huaweicloud-sdk-core/auth/AKSKSigner");
 const { ClientBuilder } = require("@huaweicloud/huaweicloud-sdk-core/ClientBuilder");
+const PopCore = require("@alicloud/pop-core");
+const openapi = require("@alicloud/openapi-client");
+const { RuntimeOptions } = require("@alicloud/tea-util");
+const manager = require("@alicloud/resourcemanager20200331");
 
 const COMMANDS = {
+  // Huawei Cloud
+
   /** The headers that the signer alone puts on a request: {ak, sk, request}. */
   sign: ({ ak, sk, request }) =>
     AKSKSigner.sign(request, new core.GlobalCredentials({ ak, sk })),
@@ -26,6 +32,55 @@ const COMMANDS = {
     const usual = { pathParams: {}, queryParams: {}, headers: {} };
     return builtWith(client).sendRequest({ ...usual, ...request });
   },
+
+  // Alibaba Cloud
+
+  /**
+   * What a program gets that calls an operation by the older client, which signs V1: {endpoint,
+   * ak, sk, action, version}, and where wanted {securityToken, params, method, options}. The
+   * endpoint is a URL; the method is GET unless told. Names and actions get a capital, unless
+   * `options` has {formatParams: false, formatAction: false}.
+   */
+  popCore: async ({ ak, sk, action, version, params = {}, method = "GET", options, ...client }) => {
+    const keys = { accessKeyId: ak, accessKeySecret: sk, apiVersion: version };
+    const calling = new PopCore.RPCClient({ ...client, ...keys });
+    try {
+      return await calling.request(action, params, { method, ...options });
+    } finally {
+      calling.keepAliveAgent.destroy();
+    }
+  },
+
+  /**
+   * What a program gets that calls any operation by the newer client, which signs ACS3: {endpoint,
+   * ak, sk, action, version}, and where wanted {securityToken, query, body, headers, method,
+   * bodyType, signatureAlgorithm}. The endpoint is a host and port. The body's fields travel as a
+   * form, or as `bodyType` says (json, byte); the algorithm "v2" is V1. Gives the whole answer:
+   * {body, headers, statusCode}.
+   */
+  openapi: ({ action, version, method = "POST", bodyType = "formData", ...given }) => {
+    const { query, body, headers, signatureAlgorithm, ...client } = given;
+    const config = new openapi.Config({ ...teaConfig(client), signatureAlgorithm });
+    const params = new openapi.Params({
+      action, version, method, protocol: "HTTP", pathname: "/", authType: "AK", style: "RPC",
+      reqBodyType: bodyType, bodyType: "json",
+    });
+    const request = new openapi.OpenApiRequest({ query, body, headers });
+    return new openapi.default(config).callApi(params, request, new RuntimeOptions({}));
+  },
+
+  /**
+   * What a program gets that calls the generated client of the 2020 edition, which signs ACS3 in
+   * its own core: {endpoint, ak, sk, operation}, and where wanted {securityToken, request}. The
+   * endpoint is a host and port; `operation` is a name like getAccount, and the request's fields
+   * are the client's own: {accountId}.
+   */
+  resourceManager: async ({ operation, request, ...client }) => {
+    const calling = new manager.default(teaConfig(client));
+    const name = operation[0].toUpperCase() + operation.slice(1) + "Request";
+    const takes = manager[name];
+    return calling[operation](...(takes ? [new takes(request ?? {})] : []));
+  },
 };
 
 function builtWith({ endpoint, region, ...credential }) {
@@ -39,6 +94,10 @@ function formOf(fields) {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) form.append(name, value);
   return form;
+}
+
+function teaConfig({ endpoint, ak, sk, securityToken }) {
+  return { endpoint, accessKeyId: ak, accessKeySecret: sk, securityToken, protocol: "HTTP" };
 }
 
 async function answer(line) {

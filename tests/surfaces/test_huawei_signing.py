@@ -6,17 +6,13 @@ verify, and what must not, is what came out there.
 
 import hashlib
 import hmac
-import socket
 import string
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
 
 import pytest
-import uvicorn
 from huaweicloudsdkbssintl.v2 import BssintlClient
 from huaweicloudsdkcore.auth.credentials import GlobalCredentials
 from huaweicloudsdkcore.sdk_request import SdkRequest
@@ -24,6 +20,7 @@ from huaweicloudsdkcore.signer import signer as official
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.surfaces import listening
 from watchword.surfaces.huawei import signing
 from watchword.surfaces.huawei.signing import SignatureInvalid, SignatureStale
 
@@ -32,7 +29,6 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:datetime.datetime.utc:DeprecationWarning:huaweicloudsdkcore"
 )
 
-DEADLINE_S = 20
 AK, SK = "EXAMPLE-AK", "EXAMPLE-SK"
 SEND = "/v2/bases/verificationcode/send"
 JSON = "application/json"
@@ -41,38 +37,13 @@ SIGNED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EXAMPLES = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-class Arrival(NamedTuple):
-    """A request as a surface gets it."""
-
-    scope: dict[str, Any]
-    body: bytes = b""
-
-    def header(self, name):
-        return dict(self.scope["headers"])[name]
+class Arrival(listening.Arrival):
+    """A request as the surface gets it, signed by EXAMPLE-AK."""
 
     def signed_headers(self):
         signed = signing.read(self.scope)
         assert signed
         return signed.headers
-
-    def but(self, **changes):
-        return self._replace(scope={**self.scope, **changes})
-
-    def but_headers(self, change):
-        """Every header becomes the list of headers that `change` makes of it."""
-        headers = self.scope["headers"]
-        return self.but(headers=[new for header in headers for new in change(*header)])
-
-    def but_header(self, wanted, *values):
-        """One header has these values instead, or none."""
-        return self.but_headers(
-            lambda name, value: (
-                [(name, new) for new in values] if name == wanted else [(name, value)]
-            )
-        )
-
-    def and_header(self, name, value):
-        return self.but(headers=[*self.scope["headers"], (name, value)])
 
     def verifies(self, secret=SK):
         try:
@@ -82,41 +53,6 @@ class Arrival(NamedTuple):
         assert signed
         assert signed.access_key == AK
         return signing.is_right(signed, self.scope, self.body, secret.encode())
-
-
-class Listener:
-    """A server that answers 204 to everything, and keeps the last that came."""
-
-    def __init__(self):
-        self.last = Arrival({})
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(
-            self._keep, interface="asgi3", http="httptools", ws="none", lifespan="off",
-            log_config=None, proxy_headers=False,
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
-        self.host = f"127.0.0.1:{self._socket.getsockname()[1]}"
-        self.url = f"http://{self.host}"
-
-    async def _keep(self, scope, receive, send):
-        message = await receive()
-        body = message["body"]
-        while message["more_body"]:
-            message = await receive()
-            body += message["body"]
-        self.last = Arrival(dict(scope), body)
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body"})
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.should_exit = True
-        self._thread.join(DEADLINE_S)
-        self._socket.close()
 
 
 class Python:
@@ -158,8 +94,8 @@ class NodeClient:
 
 @pytest.fixture(scope="module")
 def listener():
-    with Listener() as listening:
-        yield listening
+    with listening.Listener(Arrival) as listener:
+        yield listener
 
 
 @pytest.fixture(scope="module")
