@@ -16,6 +16,10 @@ from watchword import config, keyring, log
 from watchword.channels import email, sms
 from watchword.channels.texts import ours
 from watchword.config import Settings
+from watchword.directory.aliyun import Aliyun
+from watchword.directory.aliyun.accounts import Accounts as CloudAccounts
+from watchword.directory.aliyun.credentials import Credentials as CloudCredentials
+from watchword.directory.aliyun.resource_directories import ResourceDirectories
 from watchword.directory.apps import Apps
 from watchword.directory.huawei import Huawei
 from watchword.directory.huawei.accounts import Accounts
@@ -61,6 +65,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: Outcomes
     proxies: Sequence[IPv4Network | IPv6Network]
     huawei: Huawei
+    aliyun: Aliyun
     demo: bool
 
     @property
@@ -185,7 +190,7 @@ async def _service(
     outcomes = Outcomes()
     for channel, lane in lanes.items():
         lane.watchers += [outcomes.tell, _Weather(channel).tell]
-    huawei = _huawei(settings, house, apps)
+    huawei, aliyun = _huawei(settings, house, apps), _aliyun(settings, house, apps)
     return Service(
         settings=settings,
         clock=clock,
@@ -199,14 +204,16 @@ async def _service(
         outcomes=outcomes,
         proxies=[ip_network(proxy, strict=False) for proxy in settings.trusted_proxies],
         huawei=huawei,
-        demo=await _has_demo(apps, huawei, clock()),
+        aliyun=aliyun,
+        demo=await _has_demo(apps, huawei, aliyun, clock()),
     )
 
 
-async def _has_demo(apps: Apps, huawei: Huawei, now: datetime) -> bool:
-    keys, accounts = await apps.keys(now), await huawei.accounts.accounts(now)
-    return any(key.demo for key in keys) or any(
-        account.demo and not account.suspended for account in accounts
+async def _has_demo(apps: Apps, huawei: Huawei, aliyun: Aliyun, now: datetime) -> bool:
+    return (
+        any(key.demo for key in await apps.keys(now))
+        or any(one.demo and not one.suspended for one in await huawei.accounts.accounts(now))
+        or any(one.demo and not one.suspended for one in await aliyun.accounts.accounts(now))
     )
 
 
@@ -232,6 +239,30 @@ def _huawei(settings: Settings, house: House, apps: Apps) -> Huawei:
         credentials=Credentials(accounts, house, lock_by_network=terms.ak_lock == "network"),
         customers=Customers(accounts, house.keys, per_phone=terms.customers_per_phone),
         language=terms.language,
+    )
+
+
+def _aliyun(settings: Settings, house: House, apps: Apps) -> Aliyun:
+    """Its terms (DESIGN, "Policy"): no resend interval, and any of the last three codes."""
+    terms = settings.aliyun
+    limits = msgspec.structs.replace(
+        settings.limits, account=terms.account, destination=terms.destination
+    )
+    house = msgspec.structs.replace(
+        house,
+        policy=Policy(
+            resend_interval=timedelta(), resend=Resend.ANY, languages=house.policy.languages
+        ),
+        meters=meters(_quotas(limits)),
+        dialect="aliyun",
+    )
+    accounts = CloudAccounts(house.store, house.keys, apps)
+    return Aliyun(
+        house=house,
+        accounts=accounts,
+        credentials=CloudCredentials(accounts, house, _made(Scope.CREDENTIAL, terms.rate)),
+        directories=ResourceDirectories(accounts, terms.members),
+        site=terms.site,
     )
 
 
@@ -264,6 +295,12 @@ def _house(
 
 def _quotas(limits: config.Limits) -> tuple[Quota, ...]:
     return tuple(
+        quota for scope in Scope for quota in _made(scope, getattr(limits, scope.value, ()))
+    )
+
+
+def _made(scope: Scope, limits: Sequence[config.Limit]) -> tuple[Quota, ...]:
+    return tuple(
         Quota(
             scope=scope,
             amount=limit.amount,
@@ -271,8 +308,7 @@ def _quotas(limits: config.Limits) -> tuple[Quota, ...]:
             span=Span(limit.span) if limit.span else None,
             zone=limit.zone,
         )
-        for scope in Scope
-        for limit in getattr(limits, scope.value, ())
+        for limit in limits
     )
 
 

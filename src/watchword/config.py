@@ -104,6 +104,18 @@ class Huawei(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     customers_per_phone: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
 
 
+class Aliyun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The Alibaba Cloud dialect. `site` says whose phones are texted: all but China's, or China's
+    alone. `account` is what the sends of a calling account, or for a member account, are granted;
+    `rate` what each access key may call, nothing being no bound."""
+
+    site: Literal["intl", "china"] = "intl"
+    account: tuple[Limit, ...] = (Limit(100, span="day", zone="Asia/Shanghai"),)
+    destination: tuple[Limit, ...] = ()
+    rate: tuple[Limit, ...] = ()
+    members: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+
+
 class Channels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which provider carries a channel; "" is the virtual one while no other provider is set."""
 
@@ -134,6 +146,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     limits: Limits = Limits()
     budget: Budget = Budget()
     huawei: Huawei = Huawei()
+    aliyun: Aliyun = Aliyun()
     channels: Channels = Channels()
     providers: Mapping[str, Confidential] = {}
     """Settings of each provider by its name; the provider's module says what it needs. Values

@@ -13,6 +13,7 @@ from watchword import log
 from watchword.bootstrap import Service
 from watchword.domain.app import Scope as KeyScope
 from watchword.errors import StoreUnavailable
+from watchword.surfaces.aliyun.routes import Aliyun
 from watchword.surfaces.exchange import (
     Answer,
     Application,
@@ -60,7 +61,7 @@ def application(service: Service, extra: Sequence[tuple[str, Application]] = ())
         "openapi": _openapi(),
         "ops": probes,
         "metrics": guarded(metrics, service, KeyScope.ADMIN),
-        "aliyun": _root,
+        "aliyun": _Root(Aliyun(service)),
     }
     table = {prefix: owners[owner] for prefix, owner in OWNERS.items() if owner in owners}
     return _Web({**table, **dict(extra)})
@@ -109,22 +110,25 @@ async def _apologise(answer: Answer, scope: Scope, receive: Receive, send: Send)
         await Exchange(scope, receive, send).answer(answer)
 
 
-async def _root(scope: Scope, receive: Receive, send: Send) -> None:
-    """A person with a browser gets a page; whoever names an Action is a program."""
-    owner = pages.index if _is_a_visitor(scope) else pages.nothing_here
-    await owner(scope, receive, send)
+class _Root:
+    """A person with a browser gets a page; all others are programs, and speak Alibaba Cloud's."""
+
+    def __init__(self, programs: Application) -> None:
+        self._programs = programs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        owner = pages.index if _is_a_visitor(scope) else self._programs
+        await owner(scope, receive, send)
 
 
 def _is_a_visitor(scope: Scope) -> bool:
+    if scope["method"] not in ("GET", "HEAD"):
+        return False
     headers = dict(scope["headers"])
+    if _HTML not in headers.get(b"accept", b"").lower() or b"x-acs-action" in headers:
+        return False
     query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    return (
-        scope["path"] == "/"
-        and scope["method"] in ("GET", "HEAD")
-        and _HTML in headers.get(b"accept", b"").lower()
-        and b"x-acs-action" not in headers
-        and all(name != "Action" for name, _ in query)
-    )
+    return all(name != "Action" for name, _ in query)
 
 
 def _openapi() -> Application:

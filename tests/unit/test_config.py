@@ -58,7 +58,8 @@ def test_the_sample_names_every_setting_with_its_default():
     written = sample()
     del written["providers"]
     written["limits"] = with_limits(written["limits"])
-    written["huawei"] = with_limits(written["huawei"])
+    for dialect in ("huawei", "aliyun"):
+        written[dialect] = with_limits(written[dialect])
     written["policy"]["languages"] = tuple(written["policy"]["languages"])
     written["trusted_proxies"] = tuple(written["trusted_proxies"])
     assert written == default(Settings)

@@ -8,7 +8,7 @@ from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
 from watchword.bootstrap import now
-from watchword.cli.account import newcomer
+from watchword.cli import accounts_huawei
 from watchword.directory.huawei.customers import Registration
 from watchword.domain.destination import mailbox
 
@@ -24,7 +24,7 @@ MAILBOXES = [f"{trick}.Another.Long.Part@example.com" for trick in ("taken", "re
 
 async def made(service, terms):
     """A partner whose codes have these terms, and one customer who is there already."""
-    found = await newcomer(service, "shop")
+    found = await accounts_huawei.create(service, "shop")
     account = await service.huawei.accounts.account(found["domain_id"], now())
     await service.apps.set_terms(account.app_id, "*", lambda _: terms, now())
     there = Registration(

@@ -2,36 +2,73 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from getpass import getpass
-from string import ascii_letters, digits
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from cyclopts import Parameter
 
+from watchword.cli import accounts_aliyun, accounts_huawei
 from watchword.cli.demo import refuse_a_demo_in_public
 from watchword.cli.opened import ask
 from watchword.cli.places import HERE, Where
-from watchword.cli.printing import AsJson, print_json, print_table
+from watchword.cli.printing import AsJson, instant, print_json, print_table
 from watchword.cli.refusal import Misused
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Service
-    from watchword.directory.huawei.accounts import Account, User
-    from watchword.directory.huawei.credentials import AccessKey
+    from watchword.directory.access_keys import AccessKey
 
-FIRST_USER = "admin"
 LONGEST_TTL_S = 86_400
 
-Dialect = Annotated[Literal["huawei"], Parameter(help="Whose accounts.")]
-AccountId = Annotated[str, Parameter(name="ACCOUNT", help="The account's id (domain id).")]
+Dialect = Annotated[Literal["huawei", "aliyun"], Parameter(help="Whose accounts.")]
+AccountId = Annotated[str, Parameter(name="ACCOUNT", help="The account's id.")]
 UserId = Annotated[str, Parameter(name="USER", help="The user's id, from account show.")]
+Switched = Annotated[str, Parameter(name="WHOM", help="A user's id (huawei), or an AK (aliyun).")]
+
+
+class Books(Protocol):
+    """The accounts of one dialect, as what its module does with them."""
+
+    async def create(
+        self,
+        service: Service,
+        name: str,
+        *,
+        brand: str = "",
+        language: str = "",
+        app: str = "",
+        no_partner: bool = False,
+        phone: str = "",
+    ) -> dict[str, str]: ...
+    async def listed(self, service: Service) -> list[dict[str, Any]]: ...
+    async def shown(self, service: Service, account_id: str) -> dict[str, Any]: ...
+    async def suspend(self, service: Service, account_id: str) -> None: ...
+    async def resume(self, service: Service, account_id: str) -> None: ...
+    async def is_demo(self, service: Service, account_id: str) -> bool: ...
+    async def add_user(self, service: Service, account_id: str, name: str) -> dict[str, str]: ...
+    async def change_password(self, service: Service, user_id: str) -> dict[str, str]: ...
+    async def disable(self, service: Service, whom: str, /) -> None: ...
+    async def enable(self, service: Service, whom: str, /) -> None: ...
+    async def create_key(
+        self,
+        service: Service,
+        whose: str,
+        /,
+        *,
+        ttl: timedelta | None,
+        note: str,
+        pair: tuple[str, str] | None,
+    ) -> tuple[AccessKey, str, str]: ...
+    async def revoke_key(self, service: Service, ak: str) -> None: ...
+
+
+BOOKS: dict[str, Books] = {"huawei": accounts_huawei, "aliyun": accounts_aliyun}
 
 
 def create(
-    name: Annotated[str, Parameter(help="What it is called (domain name).")],
+    name: Annotated[str, Parameter(help="What it is called.")],
     /,
     *,
     dialect: Dialect,
@@ -41,81 +78,65 @@ def create(
     ] = "",
     app: Annotated[str, Parameter(help="The app to speak for, instead of a new one.")] = "",
     no_partner: Annotated[
-        bool, Parameter(help="An account that may not send: its calls are denied.")
+        bool, Parameter(help="huawei: an account that may not send, its calls are denied.")
     ] = False,
+    phone: Annotated[
+        str, Parameter(help="aliyun: the phone bound to it, as in 1-2025550100.")
+    ] = "",
     json: AsJson = False,
     where: Where = HERE,
 ) -> int:
-    """Make a partner, its first user and an access key. Their secrets are never shown again."""
-    if no_partner and (brand or language or app):
-        raise Misused("--no-partner has no app: leave out --brand, --language and --app.")
+    """Make an account and an access key. Secrets are never shown again."""
     if app and (brand or language):
         raise Misused("The app has a brand and a language: leave out --brand and --language.")
-
-    async def made(service: Service) -> dict[str, str]:
-        if no_partner:
-            return await _outsider(service, name)
-        return await newcomer(service, name, brand=brand, language=language, app_id=app)
-
-    _tell(ask(where.settings(), made), json)
+    made = ask(
+        where.settings(),
+        lambda service: BOOKS[dialect].create(
+            service,
+            name,
+            brand=brand,
+            language=language,
+            app=app,
+            no_partner=no_partner,
+            phone=phone,
+        ),
+    )
+    _tell(made, json)
     return 0
 
 
 def list_(*, dialect: Dialect, json: AsJson = False, where: Where = HERE) -> int:
-    """List the accounts: partners and others, then customers."""
-
-    async def found(service: Service) -> list[Account]:
-        directory, now = service.huawei.accounts, service.clock()
-        return [*await directory.accounts(now), *await directory.customers(now)]
-
-    accounts = ask(where.settings(), found)
-    shown = [_shown(account) for account in accounts]
+    """List the accounts, customers last."""
+    accounts = ask(where.settings(), BOOKS[dialect].listed)
     if json:
-        print_json(shown)
+        print_json(accounts)
     else:
         columns = ("id", "name", "kind", "suspended", "created_at")
-        print_table(columns, [[each[column] for column in columns] for each in shown])
+        print_table(columns, [[each[column] for column in columns] for each in accounts])
     return 0
 
 
 def show(account: AccountId, /, *, dialect: Dialect, where: Where = HERE) -> int:
     """Show one account, with its users and the ids of their access keys."""
-
-    async def found(service: Service) -> dict[str, Any]:
-        now, directory = service.clock(), service.huawei
-        known = await directory.accounts.account(account, now)
-        users = await directory.accounts.users(account, now)
-        keys = await directory.credentials.keys(now)
-        return {
-            **_shown(known),
-            **(_registered(service, known) if known.partner_id else {}),
-            "users": [_shown_user(user) for user in users],
-            "keys": [_shown_key(key) for key in keys if key.account_id == account],
-        }
-
-    print_json(ask(where.settings(), found))
+    print_json(ask(where.settings(), lambda service: BOOKS[dialect].shown(service, account)))
     return 0
 
 
 def suspend(account: AccountId, /, *, dialect: Dialect, where: Where = HERE) -> int:
-    """Refuse a partner's calls (CBC.99000035) until it is resumed."""
-    ask(
-        where.settings(),
-        lambda service: service.huawei.accounts.suspend(account, service.clock()),
-    )
+    """Refuse an account's calls until it is resumed."""
+    ask(where.settings(), lambda service: BOOKS[dialect].suspend(service, account))
     print(f"Suspended {account}.")
     return 0
 
 
 def resume(account: AccountId, /, *, dialect: Dialect, where: Where = HERE) -> int:
-    """Serve a suspended partner again."""
+    """Serve a suspended account again."""
     settings = where.settings()
 
     async def resumed(service: Service) -> None:
-        found = await service.huawei.accounts.account(account, service.clock())
-        if found.demo:
+        if await BOOKS[dialect].is_demo(service, account):
             refuse_a_demo_in_public(settings)
-        await service.huawei.accounts.resume(account, service.clock())
+        await BOOKS[dialect].resume(service, account)
 
     ask(settings, resumed)
     print(f"Resumed {account}.")
@@ -132,7 +153,8 @@ def user(
     where: Where = HERE,
 ) -> int:
     """Add a user with a password of its own, which is never shown again."""
-    _tell(ask(where.settings(), lambda service: _added(service, account, name)), json)
+    made = ask(where.settings(), lambda service: BOOKS[dialect].add_user(service, account, name))
+    _tell(made, json)
     return 0
 
 
@@ -140,38 +162,29 @@ def password(
     user: UserId, /, *, dialect: Dialect, json: AsJson = False, where: Where = HERE
 ) -> int:
     """Give a user a new password. Its tokens end."""
-
-    async def changed(service: Service) -> dict[str, str]:
-        fresh = _password()
-        await service.huawei.accounts.set_password(user, fresh, service.clock())
-        return {"user_id": user, "password": fresh}
-
-    _tell(ask(where.settings(), changed), json)
+    changed = ask(where.settings(), lambda service: BOOKS[dialect].change_password(service, user))
+    _tell(changed, json)
     return 0
 
 
-def disable(user: UserId, /, *, dialect: Dialect, where: Where = HERE) -> int:
-    """Deny a user everything. Its tokens end."""
-    ask(
-        where.settings(),
-        lambda service: service.huawei.accounts.disable_user(user, service.clock()),
-    )
-    print(f"Disabled {user}.")
+def disable(whom: Switched, /, *, dialect: Dialect, where: Where = HERE) -> int:
+    """Deny a user, whose tokens end, or an access key everything."""
+    ask(where.settings(), lambda service: BOOKS[dialect].disable(service, whom))
+    print(f"Disabled {whom}.")
     return 0
 
 
-def enable(user: UserId, /, *, dialect: Dialect, where: Where = HERE) -> int:
-    """Let a disabled user in again."""
-    ask(
-        where.settings(),
-        lambda service: service.huawei.accounts.enable_user(user, service.clock()),
-    )
-    print(f"Enabled {user}.")
+def enable(whom: Switched, /, *, dialect: Dialect, where: Where = HERE) -> int:
+    """Let a disabled user or access key in again."""
+    ask(where.settings(), lambda service: BOOKS[dialect].enable(service, whom))
+    print(f"Enabled {whom}.")
     return 0
 
 
 def key(
-    user: UserId,
+    whose: Annotated[
+        str, Parameter(name="WHOSE", help="A user's id (huawei), or an account's (aliyun).")
+    ],
     /,
     *,
     dialect: Dialect,
@@ -185,22 +198,19 @@ def key(
     json: AsJson = False,
     where: Where = HERE,
 ) -> int:
-    """Make an access key. Its secret is never shown again; a lasting one ends the user's tokens."""
+    """Make an access key. Its secret is never shown again; a lasting one ends a user's tokens."""
     if ttl_s is not None and not 1 <= ttl_s <= LONGEST_TTL_S:
         raise Misused(f"--ttl-s is 1 to {LONGEST_TTL_S}.")
     ttl = None if ttl_s is None else timedelta(seconds=ttl_s)
     pair = (ak, _secret_told()) if ak else None
-
-    async def made(service: Service) -> dict[str, str]:
-        access, secret, token = await service.huawei.credentials.create_key(
-            user, service.clock(), ttl=ttl, note=note, pair=pair
-        )
-        told = {"ak": access.id} if pair else {"ak": access.id, "sk": secret}
-        if access.expires_at:
-            told |= {"security_token": token, "expires_at": _instant(access.expires_at)}
-        return told
-
-    _tell(ask(where.settings(), made), json)
+    made, secret, token = ask(
+        where.settings(),
+        lambda service: BOOKS[dialect].create_key(service, whose, ttl=ttl, note=note, pair=pair),
+    )
+    told = {"ak": made.id} if pair else {"ak": made.id, "sk": secret}
+    if made.expires_at:
+        told |= {"security_token": token, "expires_at": instant(made.expires_at)}
+    _tell(told, json)
     return 0
 
 
@@ -212,60 +222,9 @@ def revoke(
     where: Where = HERE,
 ) -> int:
     """Revoke an access key; a running server refuses it within a second."""
-    ask(
-        where.settings(),
-        lambda service: service.huawei.credentials.revoke_key(access_key, service.clock()),
-    )
+    ask(where.settings(), lambda service: BOOKS[dialect].revoke_key(service, access_key))
     print(f"Revoked {access_key}.")
     return 0
-
-
-async def newcomer(
-    service: Service,
-    name: str,
-    *,
-    brand: str = "",
-    language: str = "",
-    app_id: str = "",
-    demo: bool = False,
-) -> dict[str, str]:
-    """A new partner with all that its programs need."""
-    partner = await service.huawei.accounts.create_partner(
-        name=name, brand=brand, language=language, app_id=app_id, demo=demo, now=service.clock()
-    )
-    return await _equipped(service, partner)
-
-
-async def _outsider(service: Service, name: str) -> dict[str, str]:
-    account = await service.huawei.accounts.create_other(name=name, now=service.clock())
-    return await _equipped(service, account)
-
-
-async def _equipped(service: Service, account: Account) -> dict[str, str]:
-    first = await _added(service, account.id, FIRST_USER)
-    access, secret, _ = await service.huawei.credentials.create_key(
-        first["user_id"], service.clock()
-    )
-    return {
-        "domain_id": account.id,
-        "domain": account.name,
-        "user_id": first["user_id"],
-        "user": FIRST_USER,
-        "password": first["password"],
-        "ak": access.id,
-        "sk": secret,
-    }
-
-
-async def _added(service: Service, account_id: str, name: str) -> dict[str, str]:
-    accounts, fresh = service.huawei.accounts, _password()
-    made = await accounts.create_user(account_id, name, service.clock())
-    await accounts.set_password(made.id, fresh, service.clock())
-    return {"user_id": made.id, "user": name, "password": fresh}
-
-
-def _password() -> str:
-    return "".join(secrets.choice(ascii_letters + digits) for _ in range(24))
 
 
 def _secret_told() -> str:
@@ -280,46 +239,3 @@ def _tell(made: dict[str, str], json: bool) -> None:
     for name, value in made.items():
         print(f"{name:{width}}  {value}")
     return None
-
-
-def _shown(account: Account) -> dict[str, Any]:
-    kind = "partner" if account.is_partner else "customer" if account.partner_id else "other"
-    return {
-        "id": account.id,
-        "name": account.name,
-        "kind": kind,
-        "partner": account.partner_id,
-        "app": account.app_id,
-        "suspended": account.suspended,
-        "demo": account.demo,
-        "created_at": _instant(account.created_at),
-    }
-
-
-def _registered(service: Service, customer: Account) -> dict[str, Any]:
-    """What its partner said of a customer; of its address, what is enough to recognise it."""
-    return {
-        "xaccount_id": service.huawei.customers.private(customer).xaccount_id,
-        "xaccount_type": customer.xaccount_type,
-        "address": customer.masked,
-        "area": customer.area,
-        "wants_marketing": customer.wants_marketing,
-    }
-
-
-def _shown_user(user: User) -> dict[str, Any]:
-    return {"id": user.id, "name": user.name, "disabled": user.disabled}
-
-
-def _shown_key(key: AccessKey) -> dict[str, Any]:
-    return {
-        "ak": key.id,
-        "user": key.user_id,
-        "created_at": _instant(key.created_at),
-        "expires_at": _instant(key.expires_at) if key.expires_at else None,
-        "note": key.note,
-    }
-
-
-def _instant(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

@@ -8,12 +8,16 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from hmac import compare_digest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
+import msgspec
 from cyclopts import Parameter
 
+from watchword.cli import accounts_aliyun, accounts_huawei
 from watchword.cli.places import DEMO, HERE, Where, base_url, running, write
 from watchword.cli.printing import AsJson, print_json
 from watchword.cli.serve import refuse_strangers
@@ -23,13 +27,15 @@ if TYPE_CHECKING:
     from watchword.bootstrap import Service
 
 NAME = "demo"
-Kept = Mapping[str, str]
+NEWCOMERS_PHONE = "1-2025550123"
+"""Of a block that belongs to nobody, and none of the virtual carrier's that misbehave."""
+Kept = Mapping[str, Any]
 
 
 def demo(
     *,
     dialect: Annotated[
-        Literal["native", "huawei"], Parameter(help="Whose environment to print.")
+        Literal["native", "huawei", "aliyun"], Parameter(help="Whose environment to print.")
     ] = "native",
     json: AsJson = False,
     where: Where = HERE,
@@ -47,6 +53,7 @@ def demo(
             {
                 "native": {"base_url": url, **kept["native"]},
                 "huawei": {"endpoint": url, **kept["huawei"]},
+                "aliyun": {"endpoint": urlsplit(url).netloc, **kept["aliyun"]},
             }
         )
         return 0
@@ -72,9 +79,23 @@ def _huawei(url: str, kept: Kept) -> dict[str, str]:
     }
 
 
+def _aliyun(url: str, kept: Kept) -> dict[str, str]:
+    """The pair is what the vendor's clients read; an endpoint they take from the program alone."""
+    newcomer, management = kept["newcomer"], kept["management"]
+    return {
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": management["ak"],
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": management["sk"],
+        "ALIYUN_ENDPOINT": urlsplit(url).netloc,
+        "ALIYUN_MEMBER_ID": kept["member_id"],
+        "ALIYUN_NEWCOMER_AK": newcomer["ak"],
+        "ALIYUN_NEWCOMER_SK": newcomer["sk"],
+    }
+
+
 _ENVIRONMENTS: dict[str, Callable[[str, Kept], dict[str, str]]] = {
     "native": _native,
     "huawei": _huawei,
+    "aliyun": _aliyun,
 }
 
 
@@ -118,11 +139,17 @@ def _kept(folder: Path) -> dict[str, Kept]:
         return {}
     if not isinstance(kept, dict):
         return {}
-    return {
-        dialect: each
-        for dialect, each in kept.items()
-        if isinstance(each, dict) and all(isinstance(value, str) for value in each.values())
-    }
+    return {dialect: each for dialect, each in kept.items() if _is_whole(each, dialect)}
+
+
+def _is_whole(each: object, dialect: str) -> bool:
+    """Whether it holds texts, and sections of texts where the dialect has any."""
+    shape: Any = dict[str, str | dict[str, str]] if dialect == "aliyun" else dict[str, str]
+    try:
+        msgspec.convert(each, shape)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 async def _is_known_key(service: Service, kept: Kept) -> bool:
@@ -164,20 +191,54 @@ async def _is_known_partner(service: Service, kept: Kept) -> bool:
 
 
 async def _made_partner(service: Service) -> Kept:
-    from watchword.cli.account import newcomer
-
-    name = await _free_name(service)
-    made = await newcomer(service, name, brand="Demo", demo=True)
+    name = await _free_name(service.huawei.accounts.by_name, NAME, service.clock())
+    made = await accounts_huawei.create(service, name, brand="Demo", demo=True)
     return {each: value for each, value in made.items() if each != "user_id"}
 
 
-async def _free_name(service: Service) -> str:
+async def _are_known_accounts(service: Service, kept: Kept) -> bool:
+    """Whether both can still be called as, and the member is still one."""
+    from watchword.errors import AccessDenied
+
+    try:
+        for pair in (kept["management"], kept["newcomer"]):
+            known = await service.aliyun.credentials.signing(pair["ak"], service.clock())
+            account = known.caller.account
+            if known.key.disabled or account.suspended or account.id != pair["account_id"]:
+                return False
+            if not compare_digest(known.secret, pair["sk"].encode("utf-8", "surrogatepass")):
+                return False
+        await service.aliyun.accounts.account(kept["member_id"], service.clock())
+    except (AccessDenied, KeyError, TypeError, AttributeError):
+        return False
+    return True
+
+
+async def _made_accounts(service: Service) -> Kept:
+    """Who manages a resource directory with one member, and who has none yet."""
+    accounts, directories = service.aliyun.accounts, service.aliyun.directories
+    made = {}
+    for role, phone in (("management", ""), ("newcomer", NEWCOMERS_PHONE)):
+        name = await _free_name(accounts.by_name, f"{NAME}-{role}", service.clock())
+        made[role] = await accounts_aliyun.create(
+            service, name, brand="Demo", phone=phone, demo=True
+        )
+        del made[role]["name"]
+    manager_id = made["management"]["account_id"]
+    await directories.enable(manager_id, service.clock())
+    member = await directories.create_member(manager_id, "Member", "", "", (), service.clock())
+    return {**made, "member_id": member.id}
+
+
+async def _free_name(
+    by_name: Callable[[str, datetime], Awaitable[object]], name: str, now: datetime
+) -> str:
     """A demo that was suspended keeps its name."""
-    number, name = 1, NAME
-    while await service.huawei.accounts.by_name(name, service.clock()):
+    number, free = 1, name
+    while await by_name(free, now):
         number += 1
-        name = f"{NAME}-{number}"
-    return name
+        free = f"{name}-{number}"
+    return free
 
 
 _MAKERS: dict[
@@ -186,6 +247,7 @@ _MAKERS: dict[
 ] = {
     "native": (_is_known_key, _made_key),
     "huawei": (_is_known_partner, _made_partner),
+    "aliyun": (_are_known_accounts, _made_accounts),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -11,6 +12,10 @@ from cyclopts import Parameter
 
 _WIDEST = 10_000
 AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON.")]
+
+
+def instant(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def print_json(value: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from watchword.directory.aliyun import Aliyun
 from watchword.directory.apps import Apps
 from watchword.directory.huawei import Huawei
 from watchword.domain.keys import KeyRing
@@ -39,5 +40,7 @@ class Running(Protocol):
     def proxies(self) -> Sequence[Network]: ...
     @property
     def huawei(self) -> Huawei: ...
+    @property
+    def aliyun(self) -> Aliyun: ...
     @property
     def virtual(self) -> bool: ...

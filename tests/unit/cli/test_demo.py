@@ -150,7 +150,11 @@ def test_a_demo_that_cannot_be_read_is_replaced(shell, content):
     assert shell.json("demo") == fresh
 
 
-@pytest.mark.parametrize("words", [["demo"], ["demo", *ON_HUAWEI], ["demo", "--json"]], ids=str)
+@pytest.mark.parametrize(
+    "words",
+    [["demo"], ["demo", *ON_HUAWEI], ["demo", "--dialect", "aliyun"], ["demo", "--json"]],
+    ids=str,
+)
 def test_a_demo_says_where_no_server_runs(shell, words):
     """Beside what a shell reads of it, which is the same."""
     alone = shell(*words)
@@ -161,4 +165,4 @@ def test_a_demo_says_where_no_server_runs(shell, words):
     seem_to_serve(shell, "127.0.0.1")
     served = shell(*words)
     assert shell.said == ""
-    assert served == alone.replace("http://127.0.0.1:8080", "http://127.0.0.1:1")
+    assert served == alone.replace("127.0.0.1:8080", "127.0.0.1:1")
