@@ -13,11 +13,11 @@ from typing import TypeVar
 
 import msgspec
 
-from bench.signing import Partner
+from bench.signing import CloudAccount, Partner
 from bench.traffic import Known, network, phone
 from watchword.bootstrap import Service, bootstrap
-from watchword.cli.account import newcomer
-from watchword.config import Settings
+from watchword.cli import accounts_aliyun, accounts_huawei
+from watchword.config import Aliyun, Limit, Settings
 from watchword.domain.app import App
 from watchword.domain.app import Scope as KeyScope
 from watchword.domain.destination import phone as read_phone
@@ -46,7 +46,9 @@ def inside(data: Path, work: Callable[[Service], Awaitable[_T]]) -> _T:
 
 
 def settings(data: Path) -> Settings:
-    return Settings(data=str(data))
+    """As they come, but that one cloud account may send without end, and to our phones."""
+    endless = Limit(10**12, span="day", zone="Asia/Shanghai")
+    return Settings(data=str(data), aliyun=Aliyun(site="china", account=(endless,)))
 
 
 async def bearer_token(service: Service) -> str:
@@ -59,7 +61,12 @@ async def bearer_token(service: Service) -> str:
 
 async def partner(service: Service) -> Partner:
     """A new partner of the Huawei dialect, with an access key."""
-    return msgspec.convert(await newcomer(service, APP), Partner)
+    return msgspec.convert(await accounts_huawei.create(service, APP), Partner)
+
+
+async def cloud_account(service: Service) -> CloudAccount:
+    """A new account of the Alibaba Cloud dialect, with an access key."""
+    return msgspec.convert(await accounts_aliyun.create(service, APP), CloudAccount)
 
 
 def known(answers: Sequence[bytes]) -> Callable[[Service], Awaitable[list[Known]]]:

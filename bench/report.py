@@ -30,8 +30,8 @@ def _sections(results: Results) -> Iterator[str]:
         yield f"One bare commit on this disk (p50): {results.commit_ms:.3f} ms."
     if results.speed:
         yield _speed(results.speed)
-    if results.dialects is not None:
-        yield _dialects(results.dialects)
+    for found in results.dialects:
+        yield _dialects(found)
     if results.million is not None:
         yield _million(results.million)
     if results.sweep is not None:
@@ -93,11 +93,14 @@ def _dialects(found: Dialects) -> str:
         *("dialect", "until delivered/s", "per second", "p50 ms", "p99 ms"),
         *("CPU us", "CPU us until delivered", "server busy", "client busy", "others", "note"),
     )
+    shares = " and ".join(
+        f"{ratio:.3f} ({figure.scenario})"
+        for figure, ratio in zip(found.signed, found.ratios, strict=True)
+    )
     return (
-        f"Sends to mailboxes by {found.native.clients} clients, worker on, in turns: signed ones "
-        f"of the Huawei dialect reach {found.ratio:.3f} of the native rate, until all are "
-        "delivered.\n\n"
-    ) + table(heads, [_dialect_row(figure) for figure in (found.native, found.huawei)])
+        f"Sends to {found.kind} by {found.native.clients} clients, worker on, in turns: signed "
+        f"ones reach {shares} of the native rate, until all are delivered.\n\n"
+    ) + table(heads, [_dialect_row(figure) for figure in (found.native, *found.signed)])
 
 
 def _dialect_row(figure: Figure) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ class Results(msgspec.Struct, kw_only=True):
     command: str
     commit_ms: float | None = None
     speed: list[Figure] = []
-    dialects: Dialects | None = None
+    dialects: list[Dialects] = []
     million: Million | None = None
     sweep: Sweeping | None = None
     processes: list[Crowded] = []

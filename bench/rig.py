@@ -15,7 +15,7 @@ from bench import inside
 from bench.load import Answers, Client
 from bench.measure import CROWD, Delivered, Window, loaded
 from bench.process import ServerProcess
-from bench.signing import SignedTraffic
+from bench.signing import Signed
 from bench.traffic import Traffic
 
 CREATED = 201
@@ -63,8 +63,8 @@ class Rig:
                 client.closed_loop(islice(constants, _WARM_UP), _FOR_EVER)
             client.closed_loop(requests, _FOR_EVER)
 
-    def warm_up_signed(self, traffic: SignedTraffic) -> None:
-        """The same for sends of the Huawei dialect."""
+    def warm_up_signed(self, traffic: Signed) -> None:
+        """The same for sends of a vendor's dialect."""
         with self.client(CROWD) as client:
             client.closed_loop(islice(traffic.sends(), _WARM_UP), _FOR_EVER)
         self.server.do("wait until delivered")

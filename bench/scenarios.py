@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -18,7 +19,7 @@ from bench.measure import CONSTANT, CROWD, PLAIN, Delivered, Figure, Window, fig
 from bench.rig import Plan, Rig, new_data, rig_on, rigged, several
 from bench.sampling import Place
 from bench.seed import ROWS_A_SEND, seed
-from bench.signing import SignedTraffic
+from bench.signing import Acs3Traffic, HuaweiTraffic, Signed, V1Traffic
 from bench.traffic import Traffic
 
 Tell = Callable[[str], None]
@@ -30,7 +31,7 @@ SLICE = 2.5
 CROWDS = [(cores, processes) for cores in (1, 2) for processes in (2, 4)]
 _SPARE = 1.05
 _SIGNED = 200_000_000
-"""Mailboxes of signed sends are numbered from here on, so that no native send meets one."""
+"""Addresses of signed sends are numbered from here on, so that no native send meets one."""
 _WARM_UP_S = 0.5
 
 
@@ -45,12 +46,13 @@ class Crowded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dialects(msgspec.Struct, frozen=True, kw_only=True):
-    """Signed sends of the Huawei dialect in turns with native ones, until all are delivered: what
-    the dialect's rate is as a share of the native one."""
+    """Signed sends of vendors' dialects in turns with native ones to the same `kind` of address,
+    until all are delivered; `ratios` are their rates as shares of the native one."""
 
+    kind: str
     native: Figure
-    huawei: Figure
-    ratio: float
+    signed: list[Figure]
+    ratios: list[float]
 
 
 class Million(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,30 +142,51 @@ def _figure_of(kind: str, clients: int, turns: Sequence[Turn], deliver: bool) ->
     )
 
 
-def dialects(plan: Plan, tell: Tell) -> Dialects:
-    """Native sends in turns with signed ones of the Huawei dialect, all to mailboxes."""
-    with rigged(msgspec.structs.replace(plan, mailboxes=1.0), deliver=True) as rig:
-        signed = SignedTraffic(inside.inside(rig.data, inside.partner), first=_SIGNED)
-        rig.warm_up_signed(signed)
-        pairs = [_dialects_turn(rig, signed, tell) for _ in range(plan.rounds)]
-    native, huawei = ([pair[n] for pair in pairs] for n in (0, 1))
+def dialects(plan: Plan, tell: Tell) -> list[Dialects]:
+    """Each dialect beside the native one, on a server of their own."""
+    with _rigged_for(plan, mailboxes=1.0) as rig:
+        huawei = HuaweiTraffic(inside.inside(rig.data, inside.partner), first=_SIGNED)
+        mailboxes = _in_dialects(rig, "mailboxes", {"huawei": huawei}, tell)
+    with _rigged_for(plan, mailboxes=0.0) as rig:
+        account = inside.inside(rig.data, inside.cloud_account)
+        schemes: dict[str, Signed] = {
+            "aliyun, ACS3": Acs3Traffic(account, first=_SIGNED),
+            "aliyun, V1": V1Traffic(account, first=2 * _SIGNED),
+        }
+        return [mailboxes, _in_dialects(rig, "phones", schemes, tell)]
+
+
+def _rigged_for(plan: Plan, *, mailboxes: float) -> AbstractContextManager[Rig]:
+    return rigged(msgspec.structs.replace(plan, mailboxes=mailboxes), deliver=True)
+
+
+def _in_dialects(rig: Rig, kind: str, signed: Mapping[str, Signed], tell: Tell) -> Dialects:
+    for traffic in signed.values():
+        rig.warm_up_signed(traffic)
+    turns = []
+    for _ in range(rig.plan.rounds):
+        turn = {"native": _sent(rig, rig.traffic.sends())}
+        turn |= {name: _sent(rig, traffic.sends()) for name, traffic in signed.items()}
+        rates = "  ".join(f"{name} {sent[1].rate:.0f}/s" for name, sent in turn.items())
+        tell(f"until delivered: {rates}")
+        turns.append(turn)
     return Dialects(
-        native=_dialect("native", native),
-        huawei=_dialect("huawei", huawei),
-        ratio=median(h.rate / n.rate for (_, n), (_, h) in pairs),
+        kind=kind,
+        native=_dialect("native", turns),
+        signed=[_dialect(name, turns) for name in signed],
+        ratios=[
+            median(turn[name][1].rate / turn["native"][1].rate for turn in turns) for name in signed
+        ],
     )
 
 
-def _dialects_turn(rig: Rig, signed: SignedTraffic, tell: Tell) -> tuple[Sent, Sent]:
-    native = rig.until_delivered(lambda: rig.load(rig.traffic.sends(), CROWD)[0])
-    huawei = rig.until_delivered(lambda: rig.load(signed.sends(), CROWD)[0])
-    tell(f"until delivered: native {native[1].rate:.0f}/s  huawei {huawei[1].rate:.0f}/s")
-    return native, huawei
+def _sent(rig: Rig, sends: Iterator[bytes]) -> Sent:
+    return rig.until_delivered(lambda: rig.load(sends, CROWD)[0])
 
 
-def _dialect(name: str, sent: Sequence[Sent]) -> Figure:
-    delivered = [each for _, each in sent]
-    windows = [window for window, _ in sent]
+def _dialect(name: str, turns: Sequence[Mapping[str, Sent]]) -> Figure:
+    delivered = [turn[name][1] for turn in turns]
+    windows = [turn[name][0] for turn in turns]
     return figure(name, CROWD, windows, worker=True, until_delivered=delivered)
 
 
