@@ -117,6 +117,8 @@ class _answering:  # noqa: N801  reads as the sentence it makes
         )  # fmt: skip
         self._server = _Quiet(config)
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=256)
+        # asyncio sees to this only for sockets that name their protocol, as `serve` opens them.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     async def __aenter__(self) -> int:
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))

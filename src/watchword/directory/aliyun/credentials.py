@@ -118,4 +118,4 @@ def _forget_at(key: AccessKey) -> datetime | None:
 def _digest(ak: str, nonce: str) -> str:
     """The length keeps a key and a nonce from reading like another two."""
     framed = f"{len(ak)}:{ak}{nonce}"
-    return sha256(framed.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(framed.encode("utf-8", "surrogatepass")).hexdigest()[:32]

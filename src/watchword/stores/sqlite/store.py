@@ -144,7 +144,7 @@ class SqliteStore:
         return DeliveryState(row[0])
 
     async def record(self, kind: str, key: str, now: datetime) -> Record | None:
-        row = await self._read(
+        row = await self._glance(
             lambda cursor: cursor.execute(SQL["record"], (kind, key, micros(now))).fetchone()
         )
         return _record(row) if row else None
@@ -191,6 +191,14 @@ class SqliteStore:
             return mode, level
 
         return await self._read(look)
+
+    async def _glance(self, look: Callable[[sqlite3.Cursor], T]) -> T:
+        """Look here and now, as acts do: for one row by its key, a thread costs more than the look.
+        Raises StoreUnavailable."""
+        try:
+            return look(self._reader().cursor())
+        except sqlite3.Error:  # a lock that passes, or a fault: the patient way finds out
+            return await self._read(look)
 
     async def _read(self, look: Callable[[sqlite3.Cursor], T]) -> T:
         """Run a look on a reader thread, with its own connection. Raises StoreUnavailable."""

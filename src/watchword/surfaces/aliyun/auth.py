@@ -29,6 +29,7 @@ NONCE_KEPT = 2 * MOST_SKEW
 LONGEST_NONCE = 256
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", re.ASCII)
+_ACCESS_KEY = re.compile(r"[!-~]{1,128}", re.ASCII)
 _SECURITY_TOKEN = re.compile(r"[!-~]{1,4096}", re.ASCII)
 
 
@@ -143,6 +144,8 @@ def _refuse_unknown_method(request: Request) -> None:
 async def _known(shown: Shown, directory: Directory, now: datetime) -> Signing:
     """The key, and for whom it speaks. Raises KeyAbsent, KeyInactive, and what is wrong with the
     token of a temporary one."""
+    if not _ACCESS_KEY.fullmatch(shown.access_key):  # in V1 it may be any text: no store sees that
+        raise KeyAbsent
     try:
         known = await directory.credentials.signing(shown.access_key, now)
     except AccessDenied:

@@ -126,7 +126,9 @@ def refuse_without_credential(request: Request) -> None:
 def _speaks_in_headers(exchange: Exchange, asked: Parameters) -> bool:
     """V1 requests of newer clients repeat in headers what their parameters say."""
     return exchange.headers.get(b"authorization", b"").startswith(b"ACS3-") or (
-        b"x-acs-action" in exchange.headers and not asked.first("Action")
+        b"x-acs-action" in exchange.headers
+        and not asked.first("Action")
+        and not asked.first("AccessKeyId")
     )
 
 
