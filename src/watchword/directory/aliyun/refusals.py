@@ -42,7 +42,11 @@ class NameTaken(Refused):
 
 
 class DisplayNameMalformed(Refused, RequestInvalid):
-    """A display name has 2 to 50 characters, all of which show."""
+    """A display name has single blanks between characters that show."""
+
+
+class DisplayNameLength(DisplayNameMalformed):
+    """A display name has 2 to 50 characters."""
 
 
 class DisplayNameTaken(Refused):
@@ -50,7 +54,11 @@ class DisplayNameTaken(Refused):
 
 
 class AccountNameMalformed(Refused, RequestInvalid):
-    """An account name prefix has 2 to 37 letters, digits, dots, hyphens or underscores, a letter or a digit at both ends and next to each of the others."""  # noqa: E501
+    """An account name prefix has letters, digits, dots, hyphens or underscores, a letter or a digit at both ends and next to each of the others."""  # noqa: E501
+
+
+class AccountNameLength(AccountNameMalformed):
+    """An account name prefix has 2 to 37 characters."""
 
 
 class AccountNameTaken(Refused):
@@ -75,6 +83,10 @@ class KeyInUse(Refused):
 
 class MembersExist(Refused):
     """Failed to delete the resource directory because one or more member accounts exist. We recommend that you first remove these member accounts."""  # noqa: E501
+
+
+class FolderMalformed(Refused, RequestInvalid):
+    """A folder's id is r- or fd- and letters or digits."""
 
 
 class FolderUnknown(Refused):

@@ -19,13 +19,16 @@ import msgspec
 from watchword.directory.access_keys import random
 from watchword.directory.aliyun.accounts import NAME, Account, Accounts, added, new_id
 from watchword.directory.aliyun.refusals import (
+    AccountNameLength,
     AccountNameMalformed,
     AccountNameTaken,
     AccountUnknown,
     AlreadyEnabled,
     CallerIsNoManager,
+    DisplayNameLength,
     DisplayNameMalformed,
     DisplayNameTaken,
+    FolderMalformed,
     FolderUnknown,
     InAnotherDirectory,
     KeyInUse,
@@ -50,6 +53,9 @@ DIRECTORY, DISPLAY_NAME = "aliyun_directory", "aliyun_display_name"
 """The records, and the claims beside accounts.NAME: a display name is one's within a directory."""
 MANAGER_SUFFIX = "@rdadmin.aliyunid.com"
 
+LONGEST_PREFIX = 37
+
+_FOLDER = re.compile(r"(?:r|fd)-[A-Za-z0-9]{1,32}")
 _PREFIX = re.compile(r"[A-Za-z0-9]+([_.-][A-Za-z0-9]+)*")
 _LETTERS = ascii_lowercase + digits
 _TAKEN: dict[str, type[Refused]] = {NAME: AccountNameTaken, DISPLAY_NAME: DisplayNameTaken}
@@ -261,7 +267,7 @@ class ResourceDirectories:
     ) -> Account:
         """Add a resource account to the directory that an account manages; the prefix of its name
         is drawn where it is empty. Raises NotEnabled, DisplayNameMalformed, AccountNameMalformed,
-        FolderUnknown, TooManyMembers, AccountNameTaken, DisplayNameTaken."""
+        FolderMalformed, FolderUnknown, TooManyMembers, AccountNameTaken, DisplayNameTaken."""
         wish = _Wish(
             display_name=display_name, prefix=prefix, folder_id=parent_folder_id, tags=tags
         )
@@ -326,10 +332,11 @@ class ResourceDirectories:
         manager, _, directory, version = await self._managed(manager_id, now)
         _refuse_malformed(wish.display_name)
         prefix = wish.prefix or random(_LETTERS, 16)
-        if not _is_prefix(prefix, 37):
+        if not 2 <= len(prefix) <= LONGEST_PREFIX:
+            raise AccountNameLength(field="/prefix")
+        if not _is_prefix(prefix, LONGEST_PREFIX):
             raise AccountNameMalformed(field="/prefix")
-        if wish.folder_id not in ("", directory.root_folder_id):
-            raise FolderUnknown
+        _refuse_but_the_root(wish.folder_id, directory)
         if directory.members >= self._most_members:
             raise TooManyMembers
         grown = msgspec.structs.replace(directory, members=directory.members + 1)
@@ -481,6 +488,14 @@ def _is_prefix(text: str, most: int) -> bool:
 
 def _refuse_malformed(display_name: str) -> None:
     """Raises DisplayNameMalformed for one that cannot be told from another by looking at it."""
-    shows = display_name.isprintable() and one_line(display_name) == display_name
-    if not 2 <= len(display_name) <= 50 or not shows:
+    if not 2 <= len(display_name) <= 50:
+        raise DisplayNameLength(field="/display_name")
+    if not display_name.isprintable() or one_line(display_name) != display_name:
         raise DisplayNameMalformed(field="/display_name")
+
+
+def _refuse_but_the_root(folder_id: str, directory: ResourceDirectory) -> None:
+    if folder_id and not _FOLDER.fullmatch(folder_id):
+        raise FolderMalformed(field="/folder_id")
+    if folder_id not in ("", directory.root_folder_id):
+        raise FolderUnknown

@@ -119,6 +119,8 @@ async def _enable_for_a_new_one(call: Call) -> dict[str, Any]:
         )
         if call.is_dry_run:
             return {}
+        if not code:  # it costs no try
+            raise CodeInvalid
         try:
             await _use_up(call, Purpose.SIGN_UP, phone, _enabling(call), code, enabling)
         except RecordConflict as conflict:

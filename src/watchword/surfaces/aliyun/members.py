@@ -50,7 +50,7 @@ async def create_resource_account(call: Call) -> dict[str, Any]:
     if call.is_dry_run:
         return {}
     _, directory = await call.directory.directories.member(call.account_id, account.id, call.now)
-    return {"Account": wire.told_account(account, directory, version=call.version)}
+    return {"Account": wire.told_account(account, directory)}
 
 
 async def get_account(call: Call) -> dict[str, Any]:
@@ -58,15 +58,8 @@ async def get_account(call: Call) -> dict[str, Any]:
     account, directory = await call.directory.directories.member(
         call.account_id, call.asked.account_id(), call.now
     )
-    return {
-        "Account": wire.told_account(
-            account,
-            directory,
-            phone=call.directory.accounts.phone(account),
-            version=call.version,
-            with_tags=with_tags,
-        )
-    }
+    phone = call.directory.accounts.phone(account) if call.is_newer else None
+    return {"Account": wire.told_account(account, directory, phone=phone, with_tags=with_tags)}
 
 
 async def list_accounts(call: Call) -> dict[str, Any]:
@@ -85,7 +78,7 @@ async def list_accounts(call: Call) -> dict[str, Any]:
     page = found[start : start + size]
     listed = []
     for account in page:
-        told = wire.told_account(account, directory, version=call.version)
+        told = wire.told_account(account, directory)
         if with_tags:
             told["Tags"] = {"Tag": wire.told_tags(account.tags)}
         listed.append(told)
@@ -122,7 +115,7 @@ async def update_account(call: Call) -> dict[str, Any]:
     if call.is_dry_run:
         return {}
     _, directory = await directories.member(call.account_id, account_id, call.now)
-    told = wire.told_account(account, directory, version=call.version, status=status)
+    told = wire.told_account(account, directory, status=status)
     return {"Account": told}
 
 

@@ -145,13 +145,12 @@ def told_account(
     account: Account,
     directory: ResourceDirectory,
     *,
-    phone: str = "",
-    version: str,
+    phone: str | None = None,
     with_tags: bool = False,
     status: str = "",
 ) -> dict[str, Any]:
-    """`phone` is the one that is bound, "" where it is not to be told; `status` what has just
-    become of the account."""
+    """`phone` is the one that is bound, "" for none; None says nothing of it. `status` is what has
+    just become of the account."""
     told: dict[str, Any] = {
         "AccountId": account.id,
         "AccountName": account.name,
@@ -168,7 +167,7 @@ def told_account(
         "Location": "",
         "EmailStatus": "",
     }
-    if version == NEWER:
+    if phone is not None:
         told["HasSecureMobilePhone"] = account.has_phone
         told["SecureMobilePhone"] = phone
     if with_tags:
