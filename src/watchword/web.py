@@ -97,6 +97,8 @@ class _Web:
     def _owner(self, path: str) -> Application:
         table = self._table
         first = path.find("/", 1)
+        if first == 1:  # a second slash names nothing, and is not the root
+            return pages.nothing_here
         owner = table.get(path if first < 0 else path[:first])
         if owner is None and first > 0:
             second = path.find("/", first + 1)

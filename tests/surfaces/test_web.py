@@ -123,10 +123,10 @@ def test_a_visitor_gets_a_page_that_runs_nothing(server):
     ],
 )
 def test_a_program_at_the_root_gets_no_page(server, method, query, headers):
-    """Whoever names an Action, or asks for no HTML, is not a visitor."""
+    """Whoever names an Action, or asks for no HTML, hears Alibaba Cloud's dialect."""
     answer = httpx2.request(method, f"{server.url}/{query}", headers=headers)
-    assert answer.status_code == 404
-    assert answer.json()["type"] == "urn:watchword:problem:not-found"
+    assert answer.status_code == 400
+    assert b"<HostId>" in answer.content or answer.json()["HostId"]
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/openapi.json"])
