@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from tests.surfaces.outcomes import every_outcome
 from watchword import errors
 from watchword.domain.challenge import Verdict
 from watchword.errors import QuotaExceeded, RequestInvalid, WatchwordError
@@ -130,22 +131,6 @@ ROW = re.compile(r"^\| (\d{3} `[^|]*) \|", re.MULTILINE)
 STYLE = Style(is_xml=False, request_id="R", host="h", product="p")
 
 
-def every_error():
-    """All that can be raised here: another dialect's own errors stay in it."""
-    found = [WatchwordError]
-    for error in found:
-        found += [child for child in error.__subclasses__() if child not in found]
-    return [error for error in found if _is_met_here(error.__module__.split("."))]
-
-
-def _is_met_here(module):
-    """In a place of this dialect's, or of none's."""
-    match module:
-        case ["watchword", "surfaces" | "directory", dialect, _]:
-            return dialect == "aliyun"
-    return module[0] == "watchword"
-
-
 def made(error):
     """One of its kind, as it says what it says by default."""
     if issubclass(error, QuotaExceeded):
@@ -173,7 +158,7 @@ def codes():
             if outcome is not Verdict.MATCH}  # fmt: skip
 
 
-@pytest.mark.parametrize("outcome", [*every_error(), *Verdict])
+@pytest.mark.parametrize("outcome", every_outcome("aliyun"))
 def test_every_outcome_has_a_reply(outcome):
     """The surface never has to invent an answer."""
     assert outcome in REPLIES

@@ -8,6 +8,7 @@ name (contracts/aliyun.md, section 2).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -50,8 +51,10 @@ class Parameters:
 
     def __init__(self, pairs: Pairs) -> None:
         self._values: dict[bytes, bytes] = dict(pairs)
-        self._repeats = len(self._values) != len(pairs)
-        self._pairs = pairs
+        self._repeated: frozenset[bytes] = frozenset()
+        if len(self._values) != len(pairs):
+            counted = Counter(name for name, _ in pairs)
+            self._repeated = frozenset(name for name, many in counted.items() if many > 1)
 
     def __repr__(self) -> str:
         return "Parameters(***)"
@@ -61,7 +64,7 @@ class Parameters:
         or no text."""
         key = name.encode()
         value = self._values.get(key, b"")
-        if self._repeats and sum(key == other for other, _ in self._pairs) > 1:
+        if key in self._repeated:
             raise ParameterInvalid(field=name)
         try:
             return value.decode()
