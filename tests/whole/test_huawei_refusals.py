@@ -6,7 +6,6 @@ import time
 import pytest
 from keystoneauth1.exceptions import Forbidden, InternalServerError
 
-from tests.whole.conftest import eventually
 from tests.whole.huawei import (
     SEND,
     SETTINGS,
@@ -172,23 +171,3 @@ def test_a_ring_without_an_active_code_key_draws_no_code(house):
         ring.write_text(whole)
         with house.serving() as serving, Partner(made, serving["base_url"]) as partner:
             assert partner.send("bea@example.com").status_code == 204
-
-
-def test_a_demo_partner_alone_keeps_a_server_to_this_machine(house):
-    """Its secrets lie about in demo.json; suspended, it is in nobody's way."""
-    house.settings(SETTINGS.format(port=25).replace('sms = "virtual"', ""))
-    demo = json.loads(house.run("demo", "--json").stdout)["huawei"]
-    (native,) = json.loads(house.run("key", "list", "--json").stdout)
-    house.run("key", "revoke", native["id"])
-    words = ("--host", "0.0.0.0")  # noqa: S104
-    house.process = house.start(*words)
-    try:
-        eventually(lambda: house.process.poll() is not None or "Try it" in house.said(), "a word")
-        assert house.process.poll() == 1, house.said()
-        assert "demo" in house.said()
-    finally:
-        house.process.kill()
-        house.process.wait()
-    change(house, "suspend", demo["domain_id"])
-    with house.serving(*words):
-        assert "SANDBOX" not in house.said()

@@ -119,9 +119,7 @@ def refuse_unknown_format(asked: Parameters) -> None:
 def refuse_without_credential(request: Request) -> None:
     """Clients that have no key, or a bearer token, send their action in headers and no signature.
     Raises CredentialAbsent."""
-    if request.is_acs3 or request.asked.first("AccessKeyId"):
-        return
-    if _speaks_in_headers(request.exchange, request.asked):
+    if not request.is_acs3 and _speaks_in_headers(request.exchange, request.asked):
         raise CredentialAbsent
 
 
