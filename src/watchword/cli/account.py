@@ -18,7 +18,8 @@ from watchword.cli.refusal import Misused
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Service
-    from watchword.directory.access_keys import AccessKey
+    from watchword.directory.aliyun import Aliyun
+    from watchword.directory.huawei import Huawei
 
 LONGEST_TTL_S = 86_400
 
@@ -29,7 +30,7 @@ Switched = Annotated[str, Parameter(name="WHOM", help="A user's id (huawei), or 
 
 
 class Books(Protocol):
-    """The accounts of one dialect, as what its module does with them."""
+    """What is done differently with the accounts of each dialect, as its module does it."""
 
     async def create(
         self,
@@ -44,27 +45,17 @@ class Books(Protocol):
     ) -> dict[str, str]: ...
     async def listed(self, service: Service) -> list[dict[str, Any]]: ...
     async def shown(self, service: Service, account_id: str) -> dict[str, Any]: ...
-    async def suspend(self, service: Service, account_id: str) -> None: ...
-    async def resume(self, service: Service, account_id: str) -> None: ...
-    async def is_demo(self, service: Service, account_id: str) -> bool: ...
     async def add_user(self, service: Service, account_id: str, name: str) -> dict[str, str]: ...
     async def change_password(self, service: Service, user_id: str) -> dict[str, str]: ...
     async def disable(self, service: Service, whom: str, /) -> None: ...
     async def enable(self, service: Service, whom: str, /) -> None: ...
-    async def create_key(
-        self,
-        service: Service,
-        whose: str,
-        /,
-        *,
-        ttl: timedelta | None,
-        note: str,
-        pair: tuple[str, str] | None,
-    ) -> tuple[AccessKey, str, str]: ...
-    async def revoke_key(self, service: Service, ak: str) -> None: ...
 
 
 BOOKS: dict[str, Books] = {"huawei": accounts_huawei, "aliyun": accounts_aliyun}
+
+
+def _directory(service: Service, dialect: str) -> Huawei | Aliyun:
+    return service.huawei if dialect == "huawei" else service.aliyun
 
 
 def create(
@@ -124,7 +115,10 @@ def show(account: AccountId, /, *, dialect: Dialect, where: Where = HERE) -> int
 
 def suspend(account: AccountId, /, *, dialect: Dialect, where: Where = HERE) -> int:
     """Refuse an account's calls until it is resumed."""
-    ask(where.settings(), lambda service: BOOKS[dialect].suspend(service, account))
+    ask(
+        where.settings(),
+        lambda service: _directory(service, dialect).accounts.suspend(account, service.clock()),
+    )
     print(f"Suspended {account}.")
     return 0
 
@@ -134,9 +128,10 @@ def resume(account: AccountId, /, *, dialect: Dialect, where: Where = HERE) -> i
     settings = where.settings()
 
     async def resumed(service: Service) -> None:
-        if await BOOKS[dialect].is_demo(service, account):
+        accounts, now = _directory(service, dialect).accounts, service.clock()
+        if (await accounts.account(account, now)).demo:
             refuse_a_demo_in_public(settings)
-        await BOOKS[dialect].resume(service, account)
+        await accounts.resume(account, now)
 
     ask(settings, resumed)
     print(f"Resumed {account}.")
@@ -205,7 +200,9 @@ def key(
     pair = (ak, _secret_told()) if ak else None
     made, secret, token = ask(
         where.settings(),
-        lambda service: BOOKS[dialect].create_key(service, whose, ttl=ttl, note=note, pair=pair),
+        lambda service: _directory(service, dialect).credentials.create_key(
+            whose, service.clock(), ttl=ttl, note=note, pair=pair
+        ),
     )
     told = {"ak": made.id} if pair else {"ak": made.id, "sk": secret}
     if made.expires_at:
@@ -222,7 +219,12 @@ def revoke(
     where: Where = HERE,
 ) -> int:
     """Revoke an access key; a running server refuses it within a second."""
-    ask(where.settings(), lambda service: BOOKS[dialect].revoke_key(service, access_key))
+    ask(
+        where.settings(),
+        lambda service: _directory(service, dialect).credentials.revoke_key(
+            access_key, service.clock()
+        ),
+    )
     print(f"Revoked {access_key}.")
     return 0
 

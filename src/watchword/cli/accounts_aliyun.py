@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from watchword.cli.printing import instant
@@ -65,18 +64,6 @@ async def shown(service: Service, account_id: str) -> dict[str, Any]:
     }
 
 
-async def suspend(service: Service, account_id: str) -> None:
-    await service.aliyun.accounts.suspend(account_id, service.clock())
-
-
-async def resume(service: Service, account_id: str) -> None:
-    await service.aliyun.accounts.resume(account_id, service.clock())
-
-
-async def is_demo(service: Service, account_id: str) -> bool:
-    return (await service.aliyun.accounts.account(account_id, service.clock())).demo
-
-
 async def add_user(service: Service, account_id: str, name: str) -> dict[str, str]:
     raise Misused(_NO_USERS)
 
@@ -91,23 +78,6 @@ async def disable(service: Service, ak: str) -> None:
 
 async def enable(service: Service, ak: str) -> None:
     await service.aliyun.credentials.enable_key(ak, service.clock())
-
-
-async def create_key(
-    service: Service,
-    account_id: str,
-    *,
-    ttl: timedelta | None,
-    note: str,
-    pair: tuple[str, str] | None,
-) -> tuple[AccessKey, str, str]:
-    return await service.aliyun.credentials.create_key(
-        account_id, service.clock(), ttl=ttl, note=note, pair=pair
-    )
-
-
-async def revoke_key(service: Service, ak: str) -> None:
-    await service.aliyun.credentials.revoke_key(ak, service.clock())
 
 
 def _shown(account: Account) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
 from string import ascii_letters, digits
 from typing import TYPE_CHECKING, Any
 
@@ -63,18 +62,6 @@ async def shown(service: Service, account_id: str) -> dict[str, Any]:
     }
 
 
-async def suspend(service: Service, account_id: str) -> None:
-    await service.huawei.accounts.suspend(account_id, service.clock())
-
-
-async def resume(service: Service, account_id: str) -> None:
-    await service.huawei.accounts.resume(account_id, service.clock())
-
-
-async def is_demo(service: Service, account_id: str) -> bool:
-    return (await service.huawei.accounts.account(account_id, service.clock())).demo
-
-
 async def add_user(service: Service, account_id: str, name: str) -> dict[str, str]:
     accounts, fresh = service.huawei.accounts, _password()
     made = await accounts.create_user(account_id, name, service.clock())
@@ -94,23 +81,6 @@ async def disable(service: Service, user_id: str) -> None:
 
 async def enable(service: Service, user_id: str) -> None:
     await service.huawei.accounts.enable_user(user_id, service.clock())
-
-
-async def create_key(
-    service: Service,
-    user_id: str,
-    *,
-    ttl: timedelta | None,
-    note: str,
-    pair: tuple[str, str] | None,
-) -> tuple[AccessKey, str, str]:
-    return await service.huawei.credentials.create_key(
-        user_id, service.clock(), ttl=ttl, note=note, pair=pair
-    )
-
-
-async def revoke_key(service: Service, ak: str) -> None:
-    await service.huawei.credentials.revoke_key(ak, service.clock())
 
 
 async def _equipped(service: Service, account: Account) -> dict[str, str]:

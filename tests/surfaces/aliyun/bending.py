@@ -14,8 +14,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
-from tests.surfaces.aliyun.calling import DEADLINE_S, FORM, HERE, NEWER, Caller, dated
+from tests.surfaces.aliyun.calling import DEADLINE_S, FORM, NEWER, Caller, dated
 from tests.surfaces.conftest import Clock, Server, up
+from tests.surfaces.travel import HERE
 
 WAYS = ("ACS3 query", "ACS3 form", "V1 query", "V1 form")
 """Scheme, and where the parameters are."""

@@ -1,7 +1,6 @@
 """Whoever calls Alibaba Cloud's dialect: requests put together here and signed by the vendor's own
 signers, at the server's time, which tests may move."""
 
-import http.client
 import itertools
 import json
 import sqlite3
@@ -19,10 +18,10 @@ from xml.etree import ElementTree
 from alibabacloud_tea_openapi.utils import Utils
 from darabonba.request import DaraRequest
 
+from tests.surfaces.travel import Came, travel
 from watchword.service.read_inbox import read_inbox
 
 DEADLINE_S = 20
-HERE = "127.0.0.1"
 NEWER, OLDER = "2022-04-19", "2020-03-31"
 SEND_RD = "SendVerificationCodeForEnableRD"
 SEND_BIND = "SendVerificationCodeForBindSecureMobilePhone"
@@ -35,13 +34,8 @@ ERROR_KEYS = {"RequestId", "HostId", "Code", "Message", "Recommend"}
 _numbers = itertools.count(10_000)
 
 
-class Reply:
-    """An answer as it came."""
-
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.getheaders()}
-        self.body = response.read()
+class Reply(Came):
+    """An answer of the dialect."""
 
     @property
     def is_xml(self) -> bool:
@@ -274,14 +268,4 @@ def travelled(
     body: bytes = b"",
 ) -> Reply:
     """One request over a connection of its own; `headers` are pairs, in their order."""
-    address = http.client.HTTPConnection(HERE, server.port, timeout=DEADLINE_S)
-    with closing(address) as connection:
-        pairs = list(headers)
-        names = {name.lower() for name, _ in pairs}
-        connection.putrequest(method, target, skip_host="host" in names, skip_accept_encoding=True)
-        for name, value in pairs:
-            connection.putheader(name, value.encode("latin-1") if isinstance(value, str) else value)
-        if not names & {"content-length", "transfer-encoding"}:
-            connection.putheader("content-length", str(len(body)))
-        connection.endheaders(body)
-        return Reply(connection.getresponse())
+    return travel(server, method, target, headers, body, shape=Reply)

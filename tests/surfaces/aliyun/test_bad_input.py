@@ -28,7 +28,6 @@ from tests.surfaces.aliyun.calling import (
     ENABLE,
     ERROR_KEYS,
     FORM,
-    HERE,
     JSON,
     NEWER,
     OLDER,
@@ -42,6 +41,7 @@ from tests.surfaces.aliyun.calling import (
     newcomer,
     travelled,
 )
+from tests.surfaces.travel import HERE
 from watchword.surfaces import exchange
 
 CREATE, GET, LIST, UPDATE = "CreateResourceAccount", "GetAccount", "ListAccounts", "UpdateAccount"

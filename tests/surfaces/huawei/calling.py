@@ -1,11 +1,10 @@
 """Whoever calls Huawei Cloud's dialect: by the vendor's own clients, or with its own signer where
 bytes matter. All sign at the server's time, which tests may move."""
 
-import http.client
 import itertools
 import json
 import socket
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +28,7 @@ from huaweicloudsdkcore.exceptions.exceptions import ServiceResponseException
 from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
+from tests.surfaces.travel import HERE, Came, travel
 from watchword.service.read_inbox import read_inbox
 
 DEADLINE_S = 20
@@ -38,7 +38,7 @@ IDENTITY = "/v2/partners/sub-customers/users/check-identity"
 DOMAINS = "/v3/auth/domains"
 TOKENS = "/v3/auth/tokens"
 JSON = "application/json"
-HERE, THERE = "127.0.0.1", "127.0.0.2"
+THERE = "127.0.0.2"
 PASSWORD = "Tr0ub4dor&3"
 NO_MOBILES = ("12345", "10086", "1380013800", "138001380000", "23800138000", "12800138000")
 """Too short, too long, and such as no Chinese mobile begins with."""
@@ -50,13 +50,8 @@ VENDORS_WARNINGS = (
 _numbers = itertools.count(10_000)
 
 
-class Reply:
-    """An answer as it came."""
-
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.getheaders()}
-        self.body = response.read()
+class Reply(Came):
+    """An answer of the dialect."""
 
     @property
     def json(self) -> Any:
@@ -295,19 +290,7 @@ def travelled(
     server: Any, method: str, path: str, body: bytes, headers: Any, *, source: str = HERE
 ) -> Reply:
     """One request over a connection of its own; `headers` are pairs, in their order."""
-    address = http.client.HTTPConnection(
-        HERE, server.port, timeout=DEADLINE_S, source_address=(source, 0)
-    )
-    with closing(address) as connection:
-        pairs = list(headers)
-        names = {name.lower() for name, _ in pairs}
-        connection.putrequest(method, path, skip_host="host" in names, skip_accept_encoding=True)
-        for name, value in pairs:
-            connection.putheader(name, value.encode("latin-1") if isinstance(value, str) else value)
-        if not names & {"content-length", "transfer-encoding"}:
-            connection.putheader("content-length", str(len(body)))
-        connection.endheaders(body)
-        return Reply(connection.getresponse())
+    return travel(server, method, path, headers, body, shape=Reply, source=source)
 
 
 def raw(server: Any, *pieces: bytes, leaves: bool = False, source: str = HERE) -> bytes:

@@ -18,7 +18,6 @@ from huaweicloudsdkcore.auth.credentials import GlobalCredentials
 from tests.surfaces.conftest import Server, up
 from tests.surfaces.huawei.calling import (
     DOMAINS,
-    HERE,
     IDENTITY,
     SEND,
     THERE,
@@ -33,6 +32,7 @@ from tests.surfaces.huawei.calling import (
     travelled,
     wanted,
 )
+from tests.surfaces.travel import HERE
 from watchword import log
 from watchword.directory.huawei.credentials import Credentials
 

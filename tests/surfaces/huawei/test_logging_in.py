@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.surfaces.huawei.calling import (
-    HERE,
     PASSWORD,
     THERE,
     TOKENS,
@@ -19,6 +18,7 @@ from tests.surfaces.huawei.calling import (
     partner,
     with_password,
 )
+from tests.surfaces.travel import HERE
 from watchword.errors import StoreUnavailable
 
 pytestmark = [pytest.mark.filterwarnings(one) for one in VENDORS_WARNINGS]

@@ -8,7 +8,6 @@ from tests.surfaces.conftest import Server, up
 from tests.surfaces.huawei.calling import (
     CREATE,
     DOMAINS,
-    HERE,
     PASSWORD,
     SEND,
     THERE,
@@ -23,6 +22,7 @@ from tests.surfaces.huawei.calling import (
     texted,
     travelled,
 )
+from tests.surfaces.travel import HERE
 from watchword.config import Huawei, Limit
 from watchword.domain.app import Terms
 

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from tests.surfaces.huawei.calling import (
-    HERE,
     IDENTITY,
     JSON,
     SEND,
@@ -19,6 +18,7 @@ from tests.surfaces.huawei.calling import (
     wanted,
     with_password,
 )
+from tests.surfaces.travel import HERE
 
 pytestmark = [pytest.mark.filterwarnings(one) for one in VENDORS_WARNINGS]
 
