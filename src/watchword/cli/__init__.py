@@ -65,15 +65,17 @@ keys.command("watchword.cli.key:revoke", name="revoke", help="Revoke an API key.
 accounts = App(name="account", help="Manage the accounts of a vendor's dialect.")
 commands.command(accounts)
 _account = "watchword.cli.account"
-accounts.command(f"{_account}:create", name="create", help="Make a partner, a user and a key.")
+accounts.command(f"{_account}:create", name="create", help="Make an account and a key.")
 accounts.command(f"{_account}:list_", name="list", help="List the accounts.")
-accounts.command(f"{_account}:show", name="show", help="Show one, with its users and keys.")
-accounts.command(f"{_account}:suspend", name="suspend", help="Refuse a partner's calls.")
-accounts.command(f"{_account}:resume", name="resume", help="Serve a suspended partner again.")
-accounts.command(f"{_account}:user", name="user", help="Add a user; its password is shown once.")
-accounts.command(f"{_account}:password", name="password", help="Give a user a new password.")
-accounts.command(f"{_account}:disable", name="disable", help="Deny a user everything.")
-accounts.command(f"{_account}:enable", name="enable", help="Let a disabled user in again.")
+accounts.command(f"{_account}:show", name="show", help="Show one, with its keys.")
+accounts.command(f"{_account}:suspend", name="suspend", help="Refuse an account's calls.")
+accounts.command(f"{_account}:resume", name="resume", help="Serve a suspended account again.")
+accounts.command(f"{_account}:user", name="user", help="Add a user; huawei alone.")
+accounts.command(
+    f"{_account}:password", name="password", help="Renew a user's password; huawei alone."
+)
+accounts.command(f"{_account}:disable", name="disable", help="Deny a user, or a key, all.")
+accounts.command(f"{_account}:enable", name="enable", help="Let it in again.")
 accounts.command(f"{_account}:key", name="key", help="Make an access key; it is shown once.")
 accounts.command(f"{_account}:revoke", name="revoke", help="Revoke an access key.")
 

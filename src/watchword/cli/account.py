@@ -44,7 +44,7 @@ class Books(Protocol):
         phone: str = "",
     ) -> dict[str, str]: ...
     async def listed(self, service: Service) -> list[dict[str, Any]]: ...
-    async def shown(self, service: Service, account_id: str) -> dict[str, Any]: ...
+    async def shown(self, service: Service, whom: str, /) -> dict[str, Any]: ...
     async def add_user(self, service: Service, account_id: str, name: str) -> dict[str, str]: ...
     async def change_password(self, service: Service, user_id: str) -> dict[str, str]: ...
     async def disable(self, service: Service, whom: str, /) -> None: ...
@@ -107,7 +107,15 @@ def list_(*, dialect: Dialect, json: AsJson = False, where: Where = HERE) -> int
     return 0
 
 
-def show(account: AccountId, /, *, dialect: Dialect, where: Where = HERE) -> int:
+def show(
+    account: Annotated[
+        str, Parameter(name="ACCOUNT", help="Its id, or (aliyun) one of its AccessKeys.")
+    ],
+    /,
+    *,
+    dialect: Dialect,
+    where: Where = HERE,
+) -> int:
     """Show one account, with its users and the ids of their access keys."""
     print_json(ask(where.settings(), lambda service: BOOKS[dialect].shown(service, account)))
     return 0
@@ -147,7 +155,7 @@ def user(
     json: AsJson = False,
     where: Where = HERE,
 ) -> int:
-    """Add a user with a password of its own, which is never shown again."""
+    """Add a user (huawei) with a password of its own, which is never shown again."""
     made = ask(where.settings(), lambda service: BOOKS[dialect].add_user(service, account, name))
     _tell(made, json)
     return 0
@@ -156,7 +164,7 @@ def user(
 def password(
     user: UserId, /, *, dialect: Dialect, json: AsJson = False, where: Where = HERE
 ) -> int:
-    """Give a user a new password. Its tokens end."""
+    """Give a user (huawei) a new password. Its tokens end."""
     changed = ask(where.settings(), lambda service: BOOKS[dialect].change_password(service, user))
     _tell(changed, json)
     return 0

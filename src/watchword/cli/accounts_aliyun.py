@@ -51,16 +51,18 @@ async def listed(service: Service) -> list[dict[str, Any]]:
     return [_shown(account) for account in await service.aliyun.accounts.accounts(service.clock())]
 
 
-async def shown(service: Service, account_id: str) -> dict[str, Any]:
+async def shown(service: Service, whom: str) -> dict[str, Any]:
+    """An account that is named by its id, or by an AccessKey of its own."""
     now, directory = service.clock(), service.aliyun
-    known = await directory.accounts.account(account_id, now)
     keys = await directory.credentials.keys(now)
+    owners = {key.id: key.account_id for key in keys}
+    known = await directory.accounts.account(owners.get(whom, whom), now)
     return {
         **_shown(known),
         "display_name": known.display_name,
         "phone": known.masked,
         "tags": dict(known.tags),
-        "keys": [_shown_key(key) for key in keys if key.account_id == account_id],
+        "keys": [_shown_key(key) for key in keys if key.account_id == known.id],
     }
 
 

@@ -38,6 +38,11 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._start_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Blanks around a value are no part of it (RFC 9110, 5.5), and the parser keeps those after
+        it: a value that was signed has to be the one that is acted upon."""
+        super().on_header(name, value.rstrip(b" \t"))
+
     def on_headers_complete(self) -> None:
         self._steps += 1
         self._end_head()

@@ -186,10 +186,17 @@ async def _ring(service: Service) -> AsyncIterator[Finding]:
 
 
 async def _providers(service: Service) -> AsyncIterator[Finding]:
+    from watchword.bootstrap import CARRIES
+
     for channel in ("sms", "email"):
         provider = service.providers.get(channel)
         if provider is None:
-            yield Finding("note", f"Nothing carries {channel}: set channels.{channel} to offer it.")
+            able = [name for name, carries in CARRIES.items() if channel in carries]
+            yield Finding(
+                "note",
+                f"Nothing carries {channel}: set channels.{channel} to offer it. There is: "
+                f"{', '.join(able)}.",
+            )
         elif provider.name == "virtual":
             yield Finding("note", f"The virtual carrier keeps every {channel}; nobody gets it.")
         elif isinstance(provider, Probed):
@@ -230,15 +237,19 @@ async def _credentials(service: Service) -> AsyncIterator[Finding]:
 
 
 async def _dialects(service: Service) -> AsyncIterator[Finding]:
-    accounts = await service.huawei.accounts.accounts(service.clock())
-    if any(account.is_partner for account in accounts):
+    partners = await service.huawei.accounts.accounts(service.clock())
+    if any(account.is_partner for account in partners):
         yield Finding(
             "note",
             "Codes of the huawei dialect live as long as each request asks, up to 60 minutes.",
         )
-    if demos := [one.id for one in accounts if one.demo and not one.suspended]:
-        yield Finding(
-            "note",
-            f"A huawei demo partner is active ({', '.join(demos)}): a server starts on loopback "
-            "only. End it with watchword account suspend.",
-        )
+    clouds = await service.aliyun.accounts.accounts(service.clock())
+    if clouds and "sms" not in service.providers:
+        yield Finding("note", "Nothing carries sms: every send of the aliyun dialect is refused.")
+    for dialect, accounts in (("huawei", partners), ("aliyun", clouds)):
+        if demos := [one.id for one in accounts if one.demo and not one.suspended]:
+            yield Finding(
+                "note",
+                f"A demo of the {dialect} dialect is active ({', '.join(demos)}): a server starts "
+                f"on loopback only. End it with watchword account suspend ID --dialect {dialect}.",
+            )

@@ -19,7 +19,8 @@ from watchword.ports import Write
 
 _AK = re.compile(r"[!-+\--~]{1,128}")
 """A comma would end it where it is written in a header."""
-_SK = re.compile(r"[!-~]{1,128}")
+_SK = re.compile(r"[!-~]{16,128}")
+"""Shorter, and whoever signs often enough guesses it: nothing locks a key for good."""
 
 
 class AccessKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -89,7 +90,9 @@ class AccessKeys(Generic[K]):
         `ttl`) is shown by this answer alone. Raises RequestInvalid."""
         ak, sk = pair
         if not _AK.fullmatch(ak) or not _SK.fullmatch(sk):
-            raise RequestInvalid("AK and SK are 1 to 128 visible characters.", field="/ak")
+            raise RequestInvalid(
+                "An AK has 1 to 128 visible characters, an SK 16 to 128.", field="/ak"
+            )
         security_token = secrets.token_urlsafe(96) if ttl else ""
         key = make(
             id=ak,
@@ -102,7 +105,10 @@ class AccessKeys(Generic[K]):
         try:
             await self._write(key, self._records.put(key), now)
         except RecordConflict:
-            raise RequestInvalid("This access key is here already.", field="/ak") from None
+            raise RequestInvalid(
+                "This access key is here already: revoke it before it has another owner or secret.",
+                field="/ak",
+            ) from None
         return key, sk, security_token
 
     async def revoke(self, ak: str, now: datetime) -> None:

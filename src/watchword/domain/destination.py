@@ -10,6 +10,7 @@ import re
 from enum import StrEnum
 from functools import cache
 from string import ascii_uppercase
+from typing import Any
 
 import idna
 import msgspec
@@ -55,6 +56,9 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     def __repr__(self) -> str:
         return f"Destination({self.masked})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("masked", self.masked)]
 
     __str__ = __repr__
 

@@ -57,8 +57,12 @@ def tell_refused(
     error: WatchwordError | None,
     account: str,
     request_id: str,
+    reason: str = "",
 ) -> None:
-    """By the request's id an operator finds what a caller asks about."""
+    """By the request's id an operator finds what a caller asks about. `reason` is more than the
+    caller heard; of a limit it is which one."""
+    if isinstance(error, QuotaExceeded):
+        reason = error.scope
     log.events().log(
         logging.ERROR if status >= 500 else logging.INFO,
         "request_refused",
@@ -67,6 +71,7 @@ def tell_refused(
         error=type(error).__name__ if error else "",
         account=account,
         request_id=request_id,
+        **({"reason": reason} if reason else {}),
     )
 
 

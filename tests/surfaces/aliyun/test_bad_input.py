@@ -569,17 +569,18 @@ def test_a_form_may_be_spelled_as_the_clients_do(boss, content_type):
 )  # fmt: skip
 @pytest.mark.usefixtures("unchanged")
 def test_any_form_and_query_gets_an_answer(server, body):
-    """Unsigned, it lacks an action."""
+    """Unsigned, it lacks an action, if it is looked at at all."""
+    told = "MissingAction" if body.count(b"&") < 256 else "TooManyParameters"
     form = travelled(server, "POST", "/", [("content-type", FORM)], body)
-    assert form.refusal == (400, "MissingAction")
+    assert form.refusal == (400, told)
     query = re.sub(rb"[^!-~]", b"x", body)[:30_000].decode("latin-1")
-    assert travelled(server, "GET", f"/?{query}", {}).refusal == (400, "MissingAction")
+    assert travelled(server, "GET", f"/?{query}", {}).refusal == (400, told)
 
 
 @pytest.mark.parametrize("place", ["query", "form"])
 @pytest.mark.usefixtures("unchanged")
-def test_thousands_of_parameters_are_signed_like_a_few(boss, place):
-    pairs = [(f"p{n}", "") for n in range(5000 if place == "form" else 4000)]
+def test_hundreds_of_parameters_are_signed_like_a_few(boss, place):
+    pairs = [(f"p{n}", "") for n in range(240)]
     for scheme in ("ACS3", "V1"):
         reply = boss.send(bent(boss, f"{scheme} {place}", "No", pairs))
         assert reply.refusal == (404, "InvalidAction.NotFound")

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from uuid import uuid4
 
 import pytest
+from rich.pretty import pretty_repr
 
 from tests.surfaces.aliyun.bending import (
     bent,
@@ -31,7 +32,10 @@ from tests.surfaces.aliyun.calling import (
 )
 from tests.surfaces.conftest import Server, up
 from watchword.config import Aliyun, Limit
+from watchword.directory.aliyun import phones
 from watchword.errors import StoreUnavailable
+from watchword.surfaces.aliyun import auth
+from watchword.surfaces.aliyun.wire import Parameters
 
 LOOK = "GetResourceDirectory"
 """A call that needs nothing but a right signature."""
@@ -711,6 +715,70 @@ def test_an_action_and_a_version_have_to_be_here(server, ann, scheme, action, ve
     assert kept(server) == before
     stranger = Caller(server, ann.account, (ann.ak, "x", ""))
     assert ann.send(bent(stranger, f"{scheme} query", action, [], version)).refusal == MISMATCH
+
+
+# What is signed is what is acted upon
+
+
+PADDED = ("host", "x-acs-action", "x-acs-content-sha256", "x-acs-date", "x-acs-signature-nonce",
+          "x-acs-version")  # fmt: skip
+
+
+def padded(request, name, padding):
+    method, target, headers, body = request
+    return method, target, {**headers, name: headers[name] + padding}, body
+
+
+@pytest.mark.parametrize("padding", [" ", "\t", " \t \t"], ids=ascii)
+def test_blanks_behind_a_nonce_make_no_other_nonce(ann, padding):
+    """The parser leaves them there, and they are not signed: each would be a request of its own."""
+    request = signed(ann, "ACS3")
+    assert ann.send(request).success
+    assert ann.send(padded(request, "x-acs-signature-nonce", padding)).refusal == USED
+
+
+@pytest.mark.parametrize("name", PADDED)
+def test_blanks_behind_a_header_are_no_part_of_it(ann, name):
+    """RFC 9110, 5.5."""
+    assert ann.send(padded(signed(ann, "ACS3"), name, " \t ")).success
+
+
+def test_another_key_is_not_named_beside_the_one_that_signed(server, ann):
+    """Some clients repeat theirs in a header; Credential is what counts, and both are one."""
+    own = ann.signed(LOOK, x_acs_accesskey_id=ann.ak)
+    assert ann.send(own).success
+    other = ann.signed(LOOK, x_acs_accesskey_id=manager(server).ak)
+    assert ann.send(other).refusal == INCOMPLETE
+
+
+@pytest.mark.parametrize("way", ["query", "form", "both"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_flood_of_parameters_is_not_looked_at(ann, scheme, way):
+    """All would be sorted and escaped before it is known who calls."""
+    many = "&".join(f"p{number}=" for number in range(257))
+    method, target, headers, body = signed(ann, scheme)
+    if way != "form":
+        target += ("&" if "?" in target else "?") + many
+    if way != "query":
+        headers, body = {**headers, "content-type": FORM}, body or many.encode()
+    assert ann.send((method, target, headers, body)).refusal == (400, "TooManyParameters")
+
+
+def test_what_a_request_says_is_nobodys_to_read():
+    """Neither in a log line nor in a traceback."""
+    asked = Parameters([(b"VerificationCode", b"123456")])
+    shown = auth.Shown(
+        access_key="AK",
+        signature="sig-1",
+        signed_at="",
+        nonce="",
+        security_token="tok-1",
+        claim=None,
+    )
+    whole = phones.phone("1-2025550188")
+    for told in (asked, shown, whole, [shown], {"phone": whole}):
+        for text in (repr(told), pretty_repr(told)):
+            assert not any(secret in text for secret in ("123456", "sig-1", "tok-1", "5550188"))
 
 
 # Rates

@@ -208,7 +208,7 @@ def test_each_act_has_words_of_its_own(delivering, shop, boss, member, to):
     other = phone()
     sent_to(shop, other)
     binding(boss, member, to)
-    assert "create your account" in messages(delivering, other)[-1].text
+    assert "link this phone number to your account" in messages(delivering, other)[-1].text
     assert "link this phone number" in messages(delivering, to)[-1].text
 
 

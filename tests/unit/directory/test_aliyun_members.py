@@ -42,9 +42,12 @@ def rename(directories, acts, manager):
 
 @pytest.fixture
 def switch(directories, acts, manager):
+    async def said(answer):
+        return answer
+
     def ask(account, to_resource=False, has_keys=False, of=manager, **terms):
         return directories.switch(
-            of.id, account.id, to_resource, acts.now, has_keys=has_keys, **terms
+            of.id, account.id, to_resource, acts.now, has_keys=lambda: said(has_keys), **terms
         )
 
     return ask

@@ -101,6 +101,11 @@ class Credentials:
         except RecordConflict:
             raise NonceUsed from None
 
+    async def refuse_over_rate(self, ak: str, now: datetime) -> None:
+        """Raises QuotaExceeded when this key has made too many requests. Writes nothing."""
+        if self._meters:
+            await self._store.spent([self._demand(meter, ak, now) for meter in self._meters], now)
+
     async def spend_rate(self, ak: str, now: datetime) -> None:
         """Count a request. Raises QuotaExceeded when this key has made too many."""
         if self._meters:

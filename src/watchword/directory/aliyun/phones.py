@@ -22,6 +22,10 @@ class PhoneMalformed(RequestInvalid):
     """A phone is written <country code>-<number>, as in 1-2025550100."""
 
 
+class PhoneUnknown(PhoneMalformed):
+    """No phone has such a number in that country."""
+
+
 class Phone(msgspec.Struct, frozen=True):
     """A phone as it was written, what it means to us, and its country code."""
 
@@ -49,8 +53,8 @@ def phone(text: str) -> Phone:
     try:
         meant = destination.phone(f"+{code}{number}")
     except RequestInvalid:
-        raise PhoneMalformed(field="SecureMobilePhone") from None
+        raise PhoneUnknown(field="SecureMobilePhone") from None
     # 12-025550100 has the digits of 1-2025550100, and is nobody's number.
     if phonenumbers.country_code_for_region(meant.country) != int(code):
-        raise PhoneMalformed(field="SecureMobilePhone")
+        raise PhoneUnknown(field="SecureMobilePhone")
     return Phone(text, meant, code)

@@ -9,6 +9,7 @@ anew. Nothing here is remembered between acts.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -58,6 +59,7 @@ LONGEST_PREFIX = 37
 _FOLDER = re.compile(r"(?:r|fd)-[A-Za-z0-9]{1,32}")
 _PREFIX = re.compile(r"[A-Za-z0-9]+([_.-][A-Za-z0-9]+)*")
 _LETTERS = ascii_lowercase + digits
+_BREATH = 50
 _TAKEN: dict[str, type[Refused]] = {NAME: AccountNameTaken, DISPLAY_NAME: DisplayNameTaken}
 
 
@@ -126,7 +128,11 @@ class ResourceDirectories:
         """The directory and its members, in the order they joined. Raises NotEnabled."""
         _, _, directory, _ = await self._managed(manager_id, now)
         marks = await self._accounts.store.records(_marks(directory), now)
-        members = [await self._accounts.account(mark.key, now) for mark in marks]
+        members = []
+        for place, mark in enumerate(marks):
+            members.append(await self._accounts.account(mark.key, now))
+            if not place % _BREATH:
+                await asyncio.sleep(0)  # looks are done here and now: others have their turns
         return directory, sorted(members, key=lambda one: (one.joined_at or one.created_at, one.id))
 
     async def may_enable(self, account_id: str, now: datetime) -> Account:
@@ -308,11 +314,12 @@ class ResourceDirectories:
         to_resource: bool,
         now: datetime,
         *,
-        has_keys: bool,
+        has_keys: Callable[[], Awaitable[bool]],
         dry_run: bool = False,
     ) -> Account:
-        """Make a member a resource account or a cloud account. Raises NotEnabled,
-        CallerIsNoManager, AccountUnknown, TypeMismatch, PhoneMissing, KeyInUse."""
+        """Make a member a resource account or a cloud account; `has_keys` is asked where it
+        matters. Raises NotEnabled, CallerIsNoManager, AccountUnknown, TypeMismatch, PhoneMissing,
+        KeyInUse."""
 
         async def prepare() -> Prepared:
             directory, account, version = await self._governed(manager_id, account_id, now)
@@ -320,7 +327,7 @@ class ResourceDirectories:
                 raise TypeMismatch
             if not to_resource and not account.has_phone:
                 raise PhoneMissing
-            if to_resource and has_keys:
+            if to_resource and await has_keys():
                 raise KeyInUse
             changed = _changed(account, now, is_resource=to_resource)
             writes = (self._accounts.records.put(changed, version),)

@@ -11,8 +11,6 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
 
-import msgspec
-
 from watchword.directory.access_keys import AccessKey
 from watchword.directory.aliyun import Aliyun as Directory
 from watchword.directory.aliyun.accounts import Caller
@@ -23,6 +21,7 @@ from watchword.surfaces.aliyun.request import Request
 from watchword.surfaces.aliyun.signing import Claim, MethodUnknown, SignatureMalformed
 from watchword.surfaces.aliyun.wire import ParameterInvalid
 from watchword.surfaces.metrics import TALLY
+from watchword.surfaces.untold import Untold
 
 MOST_SKEW = timedelta(minutes=15)
 NONCE_KEPT = 2 * MOST_SKEW
@@ -74,7 +73,7 @@ class Throttled(QuotaExceeded):
     """Request was denied due to user flow control."""
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
+class Shown(Untold, frozen=True, kw_only=True):
     """What a request shows of its credential. `claim` is there in ACS3."""
 
     access_key: str
@@ -83,9 +82,6 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     nonce: str
     security_token: str
     claim: Claim | None
-
-    def __repr__(self) -> str:
-        return f"Shown(access_key={self.access_key!r})"
 
 
 async def authenticate(request: Request, directory: Directory, now: datetime) -> Caller:
@@ -98,11 +94,13 @@ async def authenticate(request: Request, directory: Directory, now: datetime) ->
     known = await _known(shown, directory, now)
     _refuse_unless_signed(request, shown, known.secret)
     _refuse_if_stale(shown.signed_at, now)
-    # Kept to the end of the second in which the last copy of this request could be accepted.
-    kept_until = now + NONCE_KEPT + timedelta(seconds=1)
-    await directory.credentials.claim_nonce(shown.access_key, shown.nonce, now, kept_until)
+    credentials = directory.credentials
     try:
-        await directory.credentials.spend_rate(shown.access_key, now)
+        await credentials.refuse_over_rate(shown.access_key, now)
+        # Kept to the end of the second in which the last copy of this request could be accepted.
+        kept_until = now + NONCE_KEPT + timedelta(seconds=1)
+        await credentials.claim_nonce(shown.access_key, shown.nonce, now, kept_until)
+        await credentials.spend_rate(shown.access_key, now)
     except QuotaExceeded as error:
         TALLY.refused(known.caller.app.id, error.scope)
         raise Throttled(scope=error.scope, retry_in=error.retry_in) from None
@@ -114,6 +112,8 @@ def _shown(request: Request) -> Shown:
     claim = None
     if request.is_acs3:
         claim = signing.read_acs3(request.exchange.headers[b"authorization"])
+        if request.said(b"x-acs-accesskey-id", "") not in ("", claim.access_key):
+            raise SignatureMalformed
     else:
         _refuse_unknown_method(request)
     shown = Shown(

@@ -50,6 +50,11 @@ class SecurityInfoInvalid(Refused):
 class CodeInvalid(Refused):
     """The verification code is invalid."""
 
+    def __init__(self, reason: str) -> None:
+        """`reason` is for the log: whoever called hears the same of all."""
+        super().__init__()
+        self.reason = reason
+
 
 async def send_to_enable(call: Call) -> dict[str, Any]:
     """SendVerificationCodeForEnableRD: to the phone that is named, else to the caller's own."""
@@ -60,7 +65,7 @@ async def send_to_enable(call: Call) -> dict[str, Any]:
         if not spelled:
             raise PhoneAbsent
         asked = phone_from(spelled)
-    await _send(call, asked, Purpose.SIGN_UP, _enabling(call), counted_for=call.account_id)
+    await _send(call, asked, _enabling(call), counted_for=call.account_id)
     return {}
 
 
@@ -69,9 +74,7 @@ async def send_to_bind(call: Call) -> dict[str, Any]:
     asked = phone_from(call.asked.required("SecureMobilePhone"))
     member_id = call.asked.account_id()
     await call.directory.directories.may_bind(call.account_id, member_id, call.now)
-    issued = await _send(
-        call, asked, Purpose.BIND, _binding(call, member_id), counted_for=member_id
-    )
+    issued = await _send(call, asked, _binding(call, member_id), counted_for=member_id)
     return {"ExpirationDate": wire.instant(issued.expires_at)}
 
 
@@ -103,7 +106,7 @@ async def bind_secure_mobile_phone(call: Call) -> dict[str, Any]:
     while True:
         binding = await prepared()
         try:
-            await _use_up(call, Purpose.BIND, phone, _binding(call, member_id), code, binding)
+            await _use_up(call, phone, _binding(call, member_id), code, binding)
         except RecordConflict:
             continue
         return {}
@@ -120,9 +123,9 @@ async def _enable_for_a_new_one(call: Call) -> dict[str, Any]:
         if call.is_dry_run:
             return {}
         if not code:  # it costs no try
-            raise CodeInvalid
+            raise CodeInvalid("none")
         try:
-            await _use_up(call, Purpose.SIGN_UP, phone, _enabling(call), code, enabling)
+            await _use_up(call, phone, _enabling(call), code, enabling)
         except RecordConflict as conflict:
             if conflict.kind == NAME:
                 raise NameTaken from None
@@ -143,15 +146,13 @@ def _management_phone(call: Call, code: str) -> Phone:
     return phone
 
 
-async def _send(
-    call: Call, phone: Phone, purpose: Purpose, subject: bytes, *, counted_for: str
-) -> Issued:
+async def _send(call: Call, phone: Phone, subject: bytes, *, counted_for: str) -> Issued:
     """Never waits for the carrier: the vendor's Node clients give up after 3 seconds."""
     if not phone.is_served_at(call.directory.site):
         raise CountryUnsupported
     send = Send(
         app=call.app,
-        purpose=purpose,
+        purpose=Purpose.BIND,
         destination=phone.destination,
         channel="sms",
         language=call.app.language or _LANGUAGES[call.directory.site],
@@ -162,27 +163,27 @@ async def _send(
     return await sent(send, call.directory.house, call.now)
 
 
-async def _use_up(
-    call: Call, purpose: Purpose, phone: Phone, subject: bytes, code: str, prepared: Prepared
-) -> None:
+async def _use_up(call: Call, phone: Phone, subject: bytes, code: str, prepared: Prepared) -> None:
     """Burn the code in the act that its effect is part of. Raises CodeInvalid for whatever is not
     right, and RecordConflict, with the code unspent."""
     house = call.directory.house
     try:
-        challenge = await latest(call.app, purpose, phone.destination, subject, house, now=call.now)
+        challenge = await latest(
+            call.app, Purpose.BIND, phone.destination, subject, house, now=call.now
+        )
         judged = await check(
             Check(app=call.app, challenge_id=challenge.id, code=code, effect=prepared.writes),
             house,
             now=call.now,
         )
     except ChallengeNotFound:
-        raise CodeInvalid from None
+        raise CodeInvalid("nothing_sent") from None
     except FailureBudgetSpent as error:
         TALLY.refused(call.app.id, error.scope)
-        raise CodeInvalid from error
+        raise CodeInvalid(error.scope) from None
     TALLY.judged(call.app.id, judged.verdict)
     if judged.verdict is not Verdict.MATCH:
-        raise CodeInvalid
+        raise CodeInvalid(judged.verdict)
 
 
 def _enabling(call: Call) -> bytes:

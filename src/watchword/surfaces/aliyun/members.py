@@ -108,7 +108,7 @@ async def update_account(call: Call) -> dict[str, Any]:
             account_id,
             kind == "ResourceAccount",
             call.now,
-            has_keys=await _has_keys(call, account_id),
+            has_keys=lambda: _has_keys(call, account_id),
             dry_run=call.is_dry_run,
         )
         status = "SwitchSuccess"

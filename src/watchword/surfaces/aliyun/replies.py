@@ -58,6 +58,7 @@ _LIMIT = Reply(
     "SendValidateCodeExceedsLimitForAccount",
     "For the same account, the number of verification codes sent exceeds the limit.",
 )
+_PHONE = Reply(400, "InvalidParameter.SecureMobilePhone")
 _NO_ACCOUNT = Reply(404, "EntityNotExists.Account")
 _INVALID = Reply(400, "Invalid{}", "Specified parameter {} is not valid.")
 _INCOMPLETE = Reply(400, "IncompleteSignature")
@@ -80,8 +81,10 @@ REPLIES: dict[type[errors.WatchwordError] | Verdict, Reply] = {
     ),
     wire.ParameterMissing: Reply(400, "Missing{}", "{} is mandatory for this action."),
     wire.ParameterInvalid: _INVALID,
+    request.TooManyParameters: Reply(400, "TooManyParameters"),
     request.FormatUnknown: Reply(400, "InvalidParameter.Format"),
-    phones.PhoneMalformed: Reply(400, "InvalidParameter.SecureMobilePhone"),
+    phones.PhoneMalformed: _PHONE,
+    phones.PhoneUnknown: _PHONE,
     wire.AccountIdMalformed: Reply(400, "InvalidParameter.AccountId"),
     request.MethodUnsupported: Reply(400, "UnsupportedHTTPMethod"),
     request.CredentialAbsent: Reply(400, "MissingAccessKeyId"),

@@ -10,8 +10,11 @@ from watchword.surfaces.aliyun import signing
 from watchword.surfaces.aliyun.signing import Pairs
 from watchword.surfaces.aliyun.wire import EDITIONS, ParameterMissing, Parameters
 from watchword.surfaces.exchange import Exchange, MediaTypeUnsupported
+from watchword.surfaces.untold import Untold
 
 METHODS = ("GET", "POST")
+MOST_PARAMETERS = 256
+"""Four times what any call has. All of them are sorted and escaped before it is known who calls."""
 _FORM = b"application/x-www-form-urlencoded"
 _FORMATS = {"": None, "none": None, "json": False, "xml": True}
 _LONGEST_HOST = 255
@@ -19,6 +22,10 @@ _LONGEST_HOST = 255
 
 class MethodUnsupported(RequestInvalid):
     """This http method not supported."""
+
+
+class TooManyParameters(RequestInvalid):
+    """A request has at most 256 parameters."""
 
 
 class FormatUnknown(RequestInvalid):
@@ -39,7 +46,7 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     product: str
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Request(Untold, frozen=True, kw_only=True):
     """`is_acs3` tells the newer scheme, which has what it says of itself in headers, from V1, which
     has it among the parameters. `form` is empty where the body is none."""
 
@@ -55,7 +62,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         HeaderInvalid, ParameterInvalid."""
         if not self.is_acs3:
             return self.asked.text(parameter)
-        return (self.exchange.header(header) or b"").decode("latin-1")
+        # As it was signed, whatever the server in front leaves around it.
+        return (self.exchange.header(header) or b"").strip(b" \t").decode("latin-1")
 
     def required(self, header: bytes, parameter: str) -> str:
         """Raises ParameterMissing, too."""
@@ -71,6 +79,22 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def version(self) -> str:
         return self.required(b"x-acs-version", "Version")
+
+
+def parameters(encoded: bytes) -> Pairs:
+    """Of a query or a form. Raises TooManyParameters before any is looked at."""
+    if encoded.count(b"&") >= MOST_PARAMETERS:
+        raise TooManyParameters
+    return signing.pairs(encoded)
+
+
+def first_style(exchange: Exchange, request_id: str) -> Style:
+    """How to answer as long as no more than the query is known."""
+    try:
+        asked = Parameters(parameters(exchange.scope["query_string"]))
+    except TooManyParameters:
+        asked = Parameters([])
+    return style(exchange, asked, request_id)
 
 
 def style(exchange: Exchange, asked: Parameters, request_id: str) -> Style:
@@ -91,13 +115,14 @@ def style(exchange: Exchange, asked: Parameters, request_id: str) -> Style:
     )
 
 
-async def read(exchange: Exchange, query: Pairs) -> Request:
-    """The whole of it. Raises MethodUnsupported, FormatUnknown, RequestInvalid and kin."""
+async def read(exchange: Exchange) -> Request:
+    """The whole of it. Raises MethodUnsupported, RequestInvalid and kin."""
     if exchange.scope["method"] not in METHODS:
         raise MethodUnsupported
     body = await exchange.body()
     is_acs3 = (exchange.header(b"authorization") or b"").startswith(b"ACS3-")
-    form = signing.pairs(body) if body and _is_form(exchange) else []
+    query = parameters(exchange.scope["query_string"])
+    form = parameters(body) if body and _is_form(exchange) else []
     if is_acs3 and body and not _is_form(exchange):
         raise MediaTypeUnsupported
     return Request(

@@ -6,11 +6,10 @@ from uuid import uuid4
 
 from watchword.errors import WatchwordError
 from watchword.surfaces import exchange as asgi
-from watchword.surfaces.aliyun import auth, calls, codes, members, replies, request, signing, wire
+from watchword.surfaces.aliyun import auth, calls, codes, members, replies, request, wire
 from watchword.surfaces.aliyun.calls import Call, Does
 from watchword.surfaces.aliyun.replies import REPLIES
 from watchword.surfaces.aliyun.request import Request
-from watchword.surfaces.aliyun.wire import Parameters
 from watchword.surfaces.exchange import Answer, Disconnected, Exchange
 from watchword.surfaces.running import Running
 from watchword.surfaces.telling import tallied, tell_defect, tell_refused
@@ -40,12 +39,11 @@ class Aliyun:
         await tallied(exchange, self._answered(exchange))
 
     async def _answered(self, exchange: Exchange) -> Answer:
-        query = signing.pairs(exchange.scope["query_string"])
-        style = request.style(exchange, Parameters(query), str(uuid4()).upper())
+        style = request.first_style(exchange, str(uuid4()).upper())
         account = ""
         error: WatchwordError
         try:
-            whole = await request.read(exchange, query)
+            whole = await request.read(exchange)
             if whole.form:
                 style = request.style(exchange, whole.asked, style.request_id)
             action, version = _wanted(whole)
@@ -79,6 +77,7 @@ class Aliyun:
                 error=error,
                 account=account,
                 request_id=style.request_id,
+                reason=error.reason if isinstance(error, codes.CodeInvalid) else "",
             )
         return answer
 

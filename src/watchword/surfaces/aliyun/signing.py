@@ -241,6 +241,8 @@ def _orders(named: list[Any]) -> Iterator[list[Any]]:
     """
     by_code_points = sorted(named, key=itemgetter(0))  # UTF-8 sorts as they do
     yield by_code_points
+    if all(one[0].isascii() for one in named):
+        return
     by_units = sorted(named, key=_utf16_units)
     if by_units != by_code_points:
         yield by_units

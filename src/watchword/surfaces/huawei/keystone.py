@@ -13,6 +13,7 @@ from watchword.errors import AccessDenied, QuotaExceeded, RequestInvalid
 from watchword.surfaces.exchange import Answer
 from watchword.surfaces.huawei import auth, replies, wire
 from watchword.surfaces.huawei.calls import Call
+from watchword.surfaces.untold import Untold
 
 
 class Name(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +23,7 @@ class Name(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
 
 
-class LoggingIn(wire.Untold, frozen=True, kw_only=True):
+class LoggingIn(Untold, frozen=True, kw_only=True):
     """Somebody by id, or by name and domain."""
 
     id: str | None = None
@@ -35,7 +36,7 @@ class ByPassword(msgspec.Struct, frozen=True, kw_only=True):
     user: LoggingIn
 
 
-class Key(wire.Untold, frozen=True, kw_only=True):
+class Key(Untold, frozen=True, kw_only=True):
     key: str
 
 

@@ -19,6 +19,7 @@ from watchword.domain.code import normalise
 from watchword.domain.destination import Destination, mailbox, phone
 from watchword.domain.purpose import Purpose
 from watchword.errors import RequestInvalid
+from watchword.surfaces.untold import Untold
 
 CODE_LENGTH = 6
 LONGEST_MAILBOX = 64
@@ -52,16 +53,6 @@ class ValueUnknown(RequestInvalid):
 
 class ResellerDenied(RequestInvalid):
     """You have no right on this reseller."""
-
-
-class Untold(msgspec.Struct, frozen=True, kw_only=True):
-    """Prints its name alone, for what it holds is nobody's to read."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(***)"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return []
 
 
 class CodeWanted(Untold, frozen=True, kw_only=True):
