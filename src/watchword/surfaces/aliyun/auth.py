@@ -57,8 +57,11 @@ class TokenMismatched(AccessDenied):
 
 
 class SignatureMismatched(AccessDenied):
-    """The signature is not that of this request. What the server signed is told: it is made of what
-    the caller sent, and without the secret nobody can sign it."""
+    """The signature is not that of this request.
+
+    What the server signed is told: it is made of what the caller sent, and without the secret
+    nobody can sign it.
+    """
 
 
 class TimeMalformed(AccessDenied):

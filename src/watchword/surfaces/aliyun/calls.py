@@ -1,4 +1,4 @@
-"""One call of the dialect: what it is given, and the table of what may be called."""
+"""One call of the dialect: what it is given."""
 
 from __future__ import annotations
 

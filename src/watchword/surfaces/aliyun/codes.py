@@ -97,14 +97,10 @@ async def bind_secure_mobile_phone(call: Call) -> dict[str, Any]:
     code = call.asked.required("VerificationCode")
     if not phone.is_served_at(call.directory.site):
         raise SiteUnsupported
-
-    async def prepared() -> Prepared:
-        return await call.directory.directories.prepare_binding(
+    while True:
+        binding = await call.directory.directories.prepare_binding(
             call.account_id, member_id, phone.destination, phone.spelled, call.now
         )
-
-    while True:
-        binding = await prepared()
         try:
             await _use_up(call, phone, _binding(call, member_id), code, binding)
         except RecordConflict:
