@@ -100,7 +100,7 @@ async def answer(
     ties: Ties | None = None,
 ) -> None:
     """Answer until a signal, or the end of the parent, asks to stop; then finish what was begun."""
-    stop = _stop(ties)
+    stop = told_to_stop(ties)
     servers = {}
     if api is not None:
         servers[server_for(web.application(service), tls)] = api
@@ -135,11 +135,6 @@ def server_for(application: Any, tls: Tls | None) -> Server:
         ssl_keyfile=tls.key if tls else None,
     )
     return Server(config)
-
-
-async def told_to_stop() -> None:
-    """Until SIGTERM or SIGINT."""
-    await _stop(None).wait()
 
 
 def look(settings: Settings) -> str:
@@ -180,7 +175,7 @@ def deliver_only(settings: Settings, admin: socket.socket | None, ties: Ties) ->
     run(settings, living())
 
 
-def _stop(ties: Ties | None) -> asyncio.Event:
+def told_to_stop(ties: Ties | None = None) -> asyncio.Event:
     """Set by SIGTERM, by SIGINT, and when the pipe from the parent closes with it."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

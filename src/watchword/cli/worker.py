@@ -13,9 +13,10 @@ def worker(*, where: Where = HERE) -> int:
     settings = where.settings()
 
     async def deliver() -> None:
+        stop = answering.told_to_stop()  # whoever reads the next line may send the signal at once
         async with bootstrap(settings, deliver=True):
             print(f"Delivering from the outbox in {settings.folder.resolve()}.", flush=True)
-            await answering.told_to_stop()
+            await stop.wait()
 
     answering.run(settings, deliver())
     return 0
