@@ -74,8 +74,8 @@ accounts.command(f"{_account}:user", name="user", help="Add a user; huawei alone
 accounts.command(
     f"{_account}:password", name="password", help="Renew a user's password; huawei alone."
 )
-accounts.command(f"{_account}:disable", name="disable", help="Deny a user, or a key, all.")
-accounts.command(f"{_account}:enable", name="enable", help="Let it in again.")
+accounts.command(f"{_account}:disable", name="disable", help="Refuse a user, or an access key.")
+accounts.command(f"{_account}:enable", name="enable", help="Serve a disabled one again.")
 accounts.command(f"{_account}:key", name="key", help="Make an access key; it is shown once.")
 accounts.command(f"{_account}:revoke", name="revoke", help="Revoke an access key.")
 

@@ -226,8 +226,8 @@ async def _made_accounts(service: Service) -> Kept:
         del made[role]["name"]
     manager_id = made["management"]["account_id"]
     await directories.enable(manager_id, service.clock())
-    member = await directories.create_member(manager_id, "Member", "", "", (), service.clock())
-    return {**made, "member_id": member.id}
+    added = await directories.create_member(manager_id, "Member", "", "", (), service.clock())
+    return {**made, "member_id": added.account.id}
 
 
 async def _free_name(

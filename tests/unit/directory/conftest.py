@@ -133,10 +133,11 @@ def add_member(world, acts, manager):
     """A resource account in the manager's directory, of a display name of its own unless asked."""
     names = (f"Member {n}" for n in range(1000))
 
-    def ask(display_name="", prefix="", folder="", tags=(), by=world, of=manager, **terms):
-        return by.directories.create_member(
+    async def ask(display_name="", prefix="", folder="", tags=(), by=world, of=manager, **terms):
+        added = await by.directories.create_member(
             of.id, display_name or next(names), prefix, folder, tags, acts.now, **terms
         )
+        return added.account
 
     return ask
 

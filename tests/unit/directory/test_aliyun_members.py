@@ -34,8 +34,8 @@ def directories(world):
 
 @pytest.fixture
 def rename(directories, acts, manager):
-    def ask(account, name, of=manager, **terms):
-        return directories.rename(of.id, account.id, name, acts.now, **terms)
+    async def ask(account, name, of=manager, **terms):
+        return (await directories.rename(of.id, account.id, name, acts.now, **terms)).account
 
     return ask
 
@@ -45,10 +45,11 @@ def switch(directories, acts, manager):
     async def said(answer):
         return answer
 
-    def ask(account, to_resource=False, has_keys=False, of=manager, **terms):
-        return directories.switch(
+    async def ask(account, to_resource=False, has_keys=False, of=manager, **terms):
+        switched = await directories.switch(
             of.id, account.id, to_resource, acts.now, has_keys=lambda: said(has_keys), **terms
         )
+        return switched.account
 
     return ask
 
@@ -207,7 +208,8 @@ async def test_an_invited_member_gets_a_display_name(world, directories, acts):
     prepared = await directories.prepare_enabling(cloud.id, MA_NAME, PHONE, SPELLED, acts.now)
     await acts.store.write(prepared.writes, acts.now)
     boss = prepared.account
-    assert (await directories.rename(boss.id, cloud.id, "Founder", acts.now)).id == cloud.id
+    renamed = await directories.rename(boss.id, cloud.id, "Founder", acts.now)
+    assert renamed.account.id == cloud.id
     assert await the_claims(acts) == {"founder": cloud.id}
 
 

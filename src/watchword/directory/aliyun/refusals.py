@@ -1,4 +1,4 @@
-"""What is refused in Alibaba Cloud's world, in the vendor's sentences (contract, section 10)."""
+"""What is refused in Alibaba Cloud's world."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ class Refused(WatchwordError):
 
 
 class InAnotherDirectory(Refused):
-    """The specified account is an Alibaba Cloud account or already exists in another resource directory."""  # noqa: E501
+    """The account is in another resource directory, or no resource account."""
 
 
 class AlreadyEnabled(Refused):
-    """The resource directory for the account is already enabled. We recommend that you do not enable the resource directory again."""  # noqa: E501
+    """The account manages a resource directory already."""
 
 
 class NotEnabled(Refused):
-    """The resource directory for the account is not enabled. We recommend that you first enable the resource directory for the account."""  # noqa: E501
+    """The account manages no resource directory."""
 
 
 class NotInUse(Refused):
-    """The specified account is not an Alibaba Cloud account or a member account of the resource directory."""  # noqa: E501
+    """The account is in no resource directory."""
 
 
 class AccountUnknown(Refused):
-    """This resource directory account does not exist."""
+    """There is no such account in the resource directory."""
 
 
 class CallerIsNoManager(Refused):
-    """Please use the RAM user or role of the Management Account."""
+    """Only the account that manages the resource directory may do this."""
 
 
 class NameMalformed(Refused, RequestInvalid):
-    """The management account name is in the wrong format."""
+    """A management account's name has another form."""
 
 
 class NameTaken(Refused):
-    """The ManagementAccountName has been used."""
+    """Another management account has this name."""
 
 
 class DisplayNameMalformed(Refused, RequestInvalid):
@@ -50,11 +50,11 @@ class DisplayNameLength(DisplayNameMalformed):
 
 
 class DisplayNameTaken(Refused):
-    """The display name is that of another account of the resource directory."""
+    """Another account of the resource directory has this display name."""
 
 
 class AccountNameMalformed(Refused, RequestInvalid):
-    """An account name prefix has letters, digits, dots, hyphens or underscores, a letter or a digit at both ends and next to each of the others."""  # noqa: E501
+    """An account name prefix has letters and digits, and single dots, hyphens or underscores."""
 
 
 class AccountNameLength(AccountNameMalformed):
@@ -62,19 +62,19 @@ class AccountNameLength(AccountNameMalformed):
 
 
 class AccountNameTaken(Refused):
-    """The account name has been used."""
+    """Another account has this name."""
 
 
 class PhoneBound(Refused):
-    """The secure mobile number of the member already exists."""
+    """The member has a phone already."""
 
 
 class PhoneMissing(Refused):
-    """Security info is missing."""
+    """The member has no phone yet."""
 
 
 class TypeMismatch(Refused):
-    """The type or status of the member account cannot satisfy the current operation."""
+    """The account is not of the type that this takes."""
 
 
 class KeyInUse(Refused):
@@ -82,7 +82,7 @@ class KeyInUse(Refused):
 
 
 class MembersExist(Refused):
-    """Failed to delete the resource directory because one or more member accounts exist. We recommend that you first remove these member accounts."""  # noqa: E501
+    """The resource directory has members."""
 
 
 class FolderMalformed(Refused, RequestInvalid):
@@ -90,8 +90,8 @@ class FolderMalformed(Refused, RequestInvalid):
 
 
 class FolderUnknown(Refused):
-    """The folder does not exist."""
+    """There is no such folder."""
 
 
 class TooManyMembers(Refused):
-    """The number of members in the resource directory has reached its limit."""
+    """The resource directory has as many members as it may."""

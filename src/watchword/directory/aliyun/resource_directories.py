@@ -10,31 +10,23 @@ anew. Nothing here is remembered between acts.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from string import ascii_lowercase, digits
 
 import msgspec
 
-from watchword.directory.access_keys import random
+from watchword.directory.aliyun import naming
 from watchword.directory.aliyun.accounts import NAME, Account, Accounts, added, new_id
 from watchword.directory.aliyun.refusals import (
-    AccountNameLength,
-    AccountNameMalformed,
     AccountNameTaken,
     AccountUnknown,
     AlreadyEnabled,
     CallerIsNoManager,
-    DisplayNameLength,
-    DisplayNameMalformed,
     DisplayNameTaken,
-    FolderMalformed,
     FolderUnknown,
     InAnotherDirectory,
     KeyInUse,
     MembersExist,
-    NameMalformed,
     NotEnabled,
     NotInUse,
     PhoneBound,
@@ -46,20 +38,13 @@ from watchword.directory.aliyun.refusals import (
 from watchword.directory.names import claim, folded, release
 from watchword.directory.records import Records, rehearse
 from watchword.domain.destination import Destination
-from watchword.domain.message import one_line
 from watchword.errors import RecordConflict
 from watchword.ports import Write
 
 DIRECTORY, DISPLAY_NAME = "aliyun_directory", "aliyun_display_name"
 """The records, and the claims beside accounts.NAME: a display name is one's within a directory."""
-MANAGER_SUFFIX = "@rdadmin.aliyunid.com"
-
-LONGEST_PREFIX = 37
-
-_FOLDER = re.compile(r"(?:r|fd)-[A-Za-z0-9]{1,32}")
-_PREFIX = re.compile(r"[A-Za-z0-9]+([_.-][A-Za-z0-9]+)*")
-_LETTERS = ascii_lowercase + digits
 _BREATH = 50
+"""So many looks in a row hold up nobody else."""
 _TAKEN: dict[str, type[Refused]] = {NAME: AccountNameTaken, DISPLAY_NAME: DisplayNameTaken}
 
 
@@ -169,8 +154,7 @@ class ResourceDirectories:
         RecordConflict names accounts.NAME where the name is another's, which is told to nobody who
         lacks the right code; after any other prepare again.
         """
-        if not _is_managers(name):
-            raise NameMalformed(field="/name")
+        naming.refuse_as_managers(name)
         caller, version = await self._free(account_id, now)
         manager_id = new_id()
         directory = _drawn(manager_id, now, members=1)
@@ -270,7 +254,7 @@ class ResourceDirectories:
         now: datetime,
         *,
         dry_run: bool = False,
-    ) -> Account:
+    ) -> Prepared:
         """Add a resource account to the directory that an account manages; the prefix of its name
         is drawn where it is empty. Raises NotEnabled, DisplayNameMalformed, AccountNameMalformed,
         FolderMalformed, FolderUnknown, TooManyMembers, AccountNameTaken, DisplayNameTaken."""
@@ -281,7 +265,7 @@ class ResourceDirectories:
         async def prepare() -> Prepared:
             return await self._prepare_member(manager_id, wish, now)
 
-        return (await self._act(prepare, now, dry_run)).account
+        return await self._act(prepare, now, dry_run)
 
     async def rename(
         self,
@@ -291,13 +275,13 @@ class ResourceDirectories:
         now: datetime,
         *,
         dry_run: bool = False,
-    ) -> Account:
+    ) -> Prepared:
         """Change a display name. Raises NotEnabled, CallerIsNoManager, AccountUnknown,
         DisplayNameMalformed, DisplayNameTaken."""
 
         async def prepare() -> Prepared:
             directory, account, version = await self._governed(manager_id, account_id, now)
-            _refuse_malformed(display_name)
+            naming.refuse_as_display_name(display_name)
             changed = _changed(account, now, display_name=display_name)
             writes = (
                 self._accounts.records.put(changed, version),
@@ -305,7 +289,7 @@ class ResourceDirectories:
             )
             return Prepared(directory=directory, account=changed, writes=writes)
 
-        return (await self._act(prepare, now, dry_run)).account
+        return await self._act(prepare, now, dry_run)
 
     async def switch(
         self,
@@ -316,7 +300,7 @@ class ResourceDirectories:
         *,
         has_keys: Callable[[], Awaitable[bool]],
         dry_run: bool = False,
-    ) -> Account:
+    ) -> Prepared:
         """Make a member a resource account or a cloud account; `has_keys` is asked where it
         matters. Raises NotEnabled, CallerIsNoManager, AccountUnknown, TypeMismatch, PhoneMissing,
         KeyInUse."""
@@ -333,17 +317,17 @@ class ResourceDirectories:
             writes = (self._accounts.records.put(changed, version),)
             return Prepared(directory=directory, account=changed, writes=writes)
 
-        return (await self._act(prepare, now, dry_run)).account
+        return await self._act(prepare, now, dry_run)
 
     async def _prepare_member(self, manager_id: str, wish: _Wish, now: datetime) -> Prepared:
         manager, _, directory, version = await self._managed(manager_id, now)
-        _refuse_malformed(wish.display_name)
-        prefix = wish.prefix or random(_LETTERS, 16)
-        if not 2 <= len(prefix) <= LONGEST_PREFIX:
-            raise AccountNameLength(field="/prefix")
-        if not _is_prefix(prefix, LONGEST_PREFIX):
-            raise AccountNameMalformed(field="/prefix")
-        _refuse_but_the_root(wish.folder_id, directory)
+        prefix = wish.prefix or naming.drawn(16)
+        naming.refuse_as_display_name(wish.display_name)
+        naming.refuse_as_prefix(prefix)
+        if wish.folder_id:
+            naming.refuse_as_folder(wish.folder_id)
+        if wish.folder_id not in ("", directory.root_folder_id):
+            raise FolderUnknown
         if directory.members >= self._most_members:
             raise TooManyMembers
         grown = msgspec.structs.replace(directory, members=directory.members + 1)
@@ -448,9 +432,9 @@ class ResourceDirectories:
 
 def _drawn(manager_id: str, now: datetime, members: int = 0) -> ResourceDirectory:
     return ResourceDirectory(
-        id=f"rd-{random(_LETTERS, 10)}",
+        id=f"rd-{naming.drawn(10)}",
         manager_id=manager_id,
-        root_folder_id=f"r-{random(_LETTERS, 6)}",
+        root_folder_id=f"r-{naming.drawn(6)}",
         created_at=now,
         members=members,
     )
@@ -480,29 +464,3 @@ def _mark(directory: ResourceDirectory, member: Account) -> Write:
 def _marks(directory: ResourceDirectory) -> str:
     """A kind of its own for each directory, under which its members can be listed."""
     return f"aliyun_member_{directory.id}"
-
-
-def _is_managers(name: str) -> bool:
-    """Whether it is <prefix>@rdadmin.aliyunid.com."""
-    return name.endswith(MANAGER_SUFFIX) and _is_prefix(name.removesuffix(MANAGER_SUFFIX), 50)
-
-
-def _is_prefix(text: str, most: int) -> bool:
-    """Letters and digits, with single dots, hyphens or underscores between them (contract,
-    section 10)."""
-    return 2 <= len(text) <= most and _PREFIX.fullmatch(text) is not None
-
-
-def _refuse_malformed(display_name: str) -> None:
-    """Raises DisplayNameMalformed for one that cannot be told from another by looking at it."""
-    if not 2 <= len(display_name) <= 50:
-        raise DisplayNameLength(field="/display_name")
-    if not display_name.isprintable() or one_line(display_name) != display_name:
-        raise DisplayNameMalformed(field="/display_name")
-
-
-def _refuse_but_the_root(folder_id: str, directory: ResourceDirectory) -> None:
-    if folder_id and not _FOLDER.fullmatch(folder_id):
-        raise FolderMalformed(field="/folder_id")
-    if folder_id not in ("", directory.root_folder_id):
-        raise FolderUnknown

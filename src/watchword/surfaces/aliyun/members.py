@@ -38,7 +38,7 @@ async def destroy_resource_directory(call: Call) -> dict[str, Any]:
 
 async def create_resource_account(call: Call) -> dict[str, Any]:
     asked = call.asked
-    account = await call.directory.directories.create_member(
+    made = await call.directory.directories.create_member(
         call.account_id,
         asked.required("DisplayName"),
         asked.text("AccountNamePrefix"),
@@ -49,8 +49,7 @@ async def create_resource_account(call: Call) -> dict[str, Any]:
     )
     if call.is_dry_run:
         return {}
-    _, directory = await call.directory.directories.member(call.account_id, account.id, call.now)
-    return {"Account": wire.told_account(account, directory)}
+    return {"Account": wire.told_account(made.account, made.directory)}
 
 
 async def get_account(call: Call) -> dict[str, Any]:
@@ -98,12 +97,12 @@ async def update_account(call: Call) -> dict[str, Any]:
         raise NothingToUpdate
     directories, status = call.directory.directories, ""
     if display_name:
-        account = await directories.rename(
+        changed = await directories.rename(
             call.account_id, account_id, display_name, call.now, dry_run=call.is_dry_run
         )
     else:
         kind = call.asked.one_of("NewAccountType", "ResourceAccount", "CloudAccount")
-        account = await directories.switch(
+        changed = await directories.switch(
             call.account_id,
             account_id,
             kind == "ResourceAccount",
@@ -114,9 +113,7 @@ async def update_account(call: Call) -> dict[str, Any]:
         status = "SwitchSuccess"
     if call.is_dry_run:
         return {}
-    _, directory = await directories.member(call.account_id, account_id, call.now)
-    told = wire.told_account(account, directory, status=status)
-    return {"Account": told}
+    return {"Account": wire.told_account(changed.account, changed.directory, status=status)}
 
 
 async def _has_keys(call: Call, account_id: str) -> bool:

@@ -59,7 +59,6 @@ _LIMIT = Reply(
     "For the same account, the number of verification codes sent exceeds the limit.",
 )
 _PHONE = Reply(400, "InvalidParameter.SecureMobilePhone")
-_NO_ACCOUNT = Reply(404, "EntityNotExists.Account")
 _INVALID = Reply(400, "Invalid{}", "Specified parameter {} is not valid.")
 _INCOMPLETE = Reply(400, "IncompleteSignature")
 
@@ -106,18 +105,69 @@ REPLIES: dict[type[errors.WatchwordError] | Verdict, Reply] = {
     errors.AccessDenied: Reply(404, "InvalidAccessKeyId.NotFound"),
     errors.ScopeMissing: Reply(403, "NoPermission"),
     refusals.Refused: _DEFECT,
-    refusals.InAnotherDirectory: Reply(409, "NotSupport.AccountInAnotherResourceDirectory"),
-    refusals.AlreadyEnabled: Reply(409, "EntityAlreadyExists.ResourceDirectory"),
-    refusals.NotEnabled: Reply(404, "EntityNotExists.ResourceDirectory"),
-    refusals.NotInUse: Reply(404, "ResourceDirectoryNotInUse"),
-    refusals.AccountUnknown: _NO_ACCOUNT,
-    refusals.CallerIsNoManager: Reply(409, "CallerIdentityError"),
-    refusals.NameMalformed: Reply(409, "InvalidParameter.ManagementAccountName"),
-    refusals.NameTaken: Reply(409, "InvalidParameter.ManagementAccountName.AlreadyUsed"),
-    refusals.PhoneBound: Reply(409, "AccountSecureMobileAlreadyExists"),
-    refusals.PhoneMissing: Reply(409, "MissingSecurityInfo"),
-    refusals.TypeMismatch: Reply(409, "AccountTypeMismatch"),
-    refusals.MembersExist: Reply(409, "DeleteConflict.ResourceDirectory.Account"),
+    refusals.InAnotherDirectory: Reply(
+        409,
+        "NotSupport.AccountInAnotherResourceDirectory",
+        "The specified account is an Alibaba Cloud account or already exists in another "
+        "resource directory.",
+    ),
+    refusals.AlreadyEnabled: Reply(
+        409,
+        "EntityAlreadyExists.ResourceDirectory",
+        "The resource directory for the account is already enabled. We recommend that you do not "
+        "enable the resource directory again.",
+    ),
+    refusals.NotEnabled: Reply(
+        404,
+        "EntityNotExists.ResourceDirectory",
+        "The resource directory for the account is not enabled. We recommend that you first "
+        "enable the resource directory for the account.",
+    ),
+    refusals.NotInUse: Reply(
+        404,
+        "ResourceDirectoryNotInUse",
+        "The specified account is not an Alibaba Cloud account or a member account of the "
+        "resource directory.",
+    ),
+    refusals.AccountUnknown: Reply(
+        404, "EntityNotExists.Account", "This resource directory account does not exist."
+    ),
+    refusals.CallerIsNoManager: Reply(
+        409,
+        "CallerIdentityError",
+        "Please use the RAM user or role of the Management Account.",
+    ),
+    refusals.NameMalformed: Reply(
+        409,
+        "InvalidParameter.ManagementAccountName",
+        "The management account name is in the wrong format.",
+    ),
+    refusals.NameTaken: Reply(
+        409,
+        "InvalidParameter.ManagementAccountName.AlreadyUsed",
+        "The ManagementAccountName has been used.",
+    ),
+    refusals.PhoneBound: Reply(
+        409,
+        "AccountSecureMobileAlreadyExists",
+        "The secure mobile number of the member already exists.",
+    ),
+    refusals.PhoneMissing: Reply(
+        409,
+        "MissingSecurityInfo",
+        "Security info is missing.",
+    ),
+    refusals.TypeMismatch: Reply(
+        409,
+        "AccountTypeMismatch",
+        "The type or status of the member account cannot satisfy the current operation.",
+    ),
+    refusals.MembersExist: Reply(
+        409,
+        "DeleteConflict.ResourceDirectory.Account",
+        "Failed to delete the resource directory because one or more member accounts exist. We "
+        "recommend that you first remove these member accounts.",
+    ),
     refusals.FolderMalformed: Reply(400, "InvalidParameter.ParentFolderId"),
     refusals.FolderUnknown: Reply(404, "EntityNotExists.Folder"),
     refusals.TooManyMembers: Reply(409, "LimitExceeded.Account"),
