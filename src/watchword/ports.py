@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -135,8 +135,16 @@ class Swept(msgspec.Struct, frozen=True):
     more: bool
 
 
+class Remark(msgspec.Struct, frozen=True):
+    """What an operator should know of a store."""
+
+    state: Literal["ok", "note", "broken"]
+    what: str
+
+
 class ChallengeStore(Protocol):
-    """Every verb is one whole atomic act and raises StoreUnavailable when nothing was done."""
+    """Every verb is one whole atomic act. It raises StoreUnavailable when it was not done, or when
+    a connection broke before anybody could tell; the same idempotency key then finds out."""
 
     async def issue(self, order: Order, now: datetime) -> Issued | RedrawNeeded:
         """Count every limit, open or extend the challenge, queue the delivery, remember the key.
@@ -228,6 +236,14 @@ class LimitStore(Protocol):
 
 
 class Store(ChallengeStore, DeliveryStore, RecordStore, LimitStore, Protocol):
+    @property
+    def offset(self) -> timedelta:
+        """How far the store's clock is ahead of this machine's; zero where it lives on it."""
+
+    def watch(self, tell: Callable[[str], None]) -> None:
+        """Have `tell(channel)` called when another process queues. A hint: it may come twice, or
+        not at all, so whoever waits looks now and then anyway."""
+
     async def sweep(self, now: datetime, *, most: int) -> Swept:
         """Delete at most `most` rows that nothing needs any more, and wipe codes that died."""
 
@@ -236,6 +252,9 @@ class Store(ChallengeStore, DeliveryStore, RecordStore, LimitStore, Protocol):
 
     async def ready(self) -> None:
         """Raises StoreUnavailable when an act could not be committed now."""
+
+    async def examine(self) -> Sequence[Remark]:
+        """Say how well it keeps its promises as it is set up. Raises StoreUnavailable."""
 
     async def close(self) -> None: ...
 

@@ -1,5 +1,5 @@
 """The embedded store: every promise on one SQLite file."""
 
-from watchword.stores.sqlite.store import SqliteStore
+from watchword.stores.sqlite.store import SqliteStore, migrate
 
-__all__ = ["SqliteStore"]
+__all__ = ["SqliteStore", "migrate"]

@@ -38,17 +38,11 @@ from watchword.ports import (
     RedrawNeeded,
     Write,
 )
+from watchword.stores._instants import maybe_micros, micros, span
 from watchword.stores.sqlite._limits import FailureBudget, Spending, looks_at
 from watchword.stores.sqlite._looking import Known, Look, look
 from watchword.stores.sqlite._queries import SQL
-from watchword.stores.sqlite._rows import (
-    challenge_from,
-    encode,
-    maybe_micros,
-    micros,
-    question_from,
-    span,
-)
+from watchword.stores.sqlite._rows import challenge_from, encode, question_from
 
 T = TypeVar("T")
 

@@ -70,8 +70,9 @@ def touch(cursor: sqlite3.Cursor) -> None:
     cursor.execute(f"PRAGMA user_version = {version}")
 
 
-def prepare(path: Path) -> None:
+def prepare(path: Path) -> tuple[int, int]:
     """Make the file if there is none, readable to its owner only, and bring its schema up to date.
+    Gives the versions from which and to which.
 
     Raises StoreUnavailable when a newer watchword has been here, or one from before 0.1.0.
     """
@@ -80,9 +81,10 @@ def prepare(path: Path) -> None:
     connection = connect(path)
     try:
         patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
-        _migrate(connection)
+        versions = _migrate(connection)
         _refuse_a_draft(connection)
         connection.execute("COMMIT")
+        return versions
     finally:
         connection.close()
 
@@ -94,7 +96,7 @@ def migrations() -> list[str]:
     return [folder.joinpath(name).read_text("utf-8") for name in names]
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection) -> tuple[int, int]:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     steps = migrations()
     if version > len(steps):
@@ -103,6 +105,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
         for statement in split(step):
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {len(steps)}")
+    return version, len(steps)
 
 
 def _refuse_a_draft(connection: sqlite3.Connection) -> None:

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from watchword.domain.failures import Budget, Failures
 from watchword.domain.quota import Demand, Quota
-from watchword.errors import FailureBudgetSpent, QuotaExceeded
+from watchword.errors import FailureBudgetSpent
+from watchword.stores._instants import instant, maybe_micros, micros, span
+from watchword.stores._refusals import exceeded
 from watchword.stores.sqlite._looking import Known, Look, look
 from watchword.stores.sqlite._queries import SQL
-from watchword.stores.sqlite._rows import (
-    instant,
-    maybe_micros,
-    micros,
-    packed,
-    packed_one,
-    span,
-    unpacked,
-)
+from watchword.stores.sqlite._rows import packed, packed_one, unpacked
 
 _PAGE = 32
 _NONE = Failures()
@@ -83,7 +77,7 @@ class Spending:
             return
         waits = [wait for count in self._counts for wait in count.waits()]
         if waits:
-            raise _exceeded(*max(waits, key=lambda wait: wait[0]))
+            raise exceeded(*max(waits, key=lambda wait: wait[0]))
 
     @property
     def counts_something(self) -> bool:
@@ -93,18 +87,6 @@ class Spending:
         self._cursor.executemany(SQL["first_page"], self._first)
         for count in self._counts:
             count.spend()
-
-
-def _exceeded(wait: int, quota: Quota, demand: Demand) -> QuotaExceeded:
-    window = quota.window
-    if demand.opens_at and demand.closes_at:
-        window = demand.closes_at - demand.opens_at
-    return QuotaExceeded(
-        scope=quota.scope.value,
-        retry_in=timedelta(microseconds=wait),
-        amount=quota.amount,
-        window=window,
-    )
 
 
 class _Trail:

@@ -9,8 +9,8 @@ from typing import Any
 
 from watchword.domain.challenge import State
 from watchword.domain.delivery import DeliveryState, Handover, Leased
+from watchword.stores._instants import instant, maybe_micros, micros
 from watchword.stores.sqlite._queries import SQL
-from watchword.stores.sqlite._rows import instant, maybe_micros, micros
 
 
 def lease(

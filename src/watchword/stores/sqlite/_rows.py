@@ -1,11 +1,9 @@
-"""Rows to values and back. An instant on disk is microseconds since 1970 in UTC."""
+"""Rows to values and back."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from sys import byteorder
 from typing import Any
 
@@ -13,37 +11,13 @@ import msgspec
 
 from watchword.domain.challenge import Challenge, Draw, Question, State
 from watchword.domain.purpose import Purpose
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from watchword.stores._instants import instant, maybe_instant
 
 _PURPOSES = {purpose.value: purpose for purpose in Purpose}
 _STATES = {state.value: state for state in State}
 
 encode = msgspec.msgpack.Encoder().encode
 _draws = msgspec.msgpack.Decoder(tuple[Draw, ...]).decode
-
-
-def micros(at: datetime) -> int:
-    since = at - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
-@lru_cache(256)
-def span(duration: timedelta) -> int:
-    return (duration.days * 86_400 + duration.seconds) * 1_000_000 + duration.microseconds
-
-
-def instant(at: int) -> datetime:
-    return _EPOCH + at * _MICROSECOND
-
-
-def maybe_instant(at: int | None) -> datetime | None:
-    return None if at is None else instant(at)
-
-
-def maybe_micros(at: datetime | None) -> int | None:
-    return None if at is None else micros(at)
 
 
 def packed(instants: Iterable[int]) -> bytes:

@@ -13,8 +13,8 @@ from functools import partial
 from typing import NamedTuple
 
 from watchword.ports import Swept
+from watchword.stores._instants import micros, span
 from watchword.stores.sqlite._queries import SQL
-from watchword.stores.sqlite._rows import micros, span
 
 KEPT = timedelta(hours=24)
 """How long a dead challenge and its deliveries can still be looked at."""

@@ -22,19 +22,22 @@ from watchword.ports import (
     Order,
     Record,
     RedrawNeeded,
+    Remark,
     Swept,
     Write,
 )
+from watchword.stores._instants import instant, maybe_instant, micros
 from watchword.stores.sqlite import _challenges, _limits, _outbox
 from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
 from watchword.stores.sqlite._queries import SQL
-from watchword.stores.sqlite._rows import challenge_from, instant, maybe_instant, micros
+from watchword.stores.sqlite._rows import challenge_from
 from watchword.stores.sqlite._sweeping import START, sweep
 from watchword.stores.sqlite._writer import Writer
 
 T = TypeVar("T")
 
 _READERS = 2
+_FULL = 2  # PRAGMA synchronous
 
 
 class SqliteStore:
@@ -52,11 +55,15 @@ class SqliteStore:
     @classmethod
     async def open(cls, path: Path) -> SqliteStore:
         """Make or migrate the file. Raises StoreUnavailable."""
-        try:
-            await asyncio.to_thread(prepare, path)
-        except (sqlite3.Error, OSError) as error:
-            raise StoreUnavailable(f"The store cannot be opened: {error}.") from error
+        await migrate(path)
         return cls(path)
+
+    @property
+    def offset(self) -> timedelta:
+        return timedelta()
+
+    def watch(self, tell: Callable[[str], None]) -> None:
+        """A look is cheap here, so nobody tells."""
 
     async def close(self) -> None:
         await self._writer.close()
@@ -182,15 +189,17 @@ class SqliteStore:
     async def ready(self) -> None:
         await self._writer.run(touch)
 
-    async def durability(self) -> tuple[str, int]:
-        """What a connection of ours reads back: its journal mode, and its synchronous level."""
-
-        def look(cursor: sqlite3.Cursor) -> tuple[str, int]:
-            (mode,) = cursor.execute("PRAGMA journal_mode").fetchone()
-            (level,) = cursor.execute("PRAGMA synchronous").fetchone()
-            return mode, level
-
-        return await self._read(look)
+    async def examine(self) -> Sequence[Remark]:
+        mode, level = await self._read(_durability)
+        if (mode, level) == ("wal", _FULL):
+            return [Remark("ok", "The store keeps what it acknowledged (WAL, synchronous FULL).")]
+        return [
+            Remark(
+                "broken",
+                f"The store runs as {mode}, synchronous {level}: put it on a local disk, where "
+                "SQLite can use WAL.",
+            )
+        ]
 
     async def _glance(self, look: Callable[[sqlite3.Cursor], T]) -> T:
         """Look here and now, as acts do: for one row by its key, a thread costs more than the look.
@@ -219,6 +228,22 @@ class SqliteStore:
             self._local.connection = connection
             self._reading.append(connection)
         return connection
+
+
+async def migrate(path: Path) -> tuple[int, int]:
+    """Make the file, or bring it up to date; from which version to which. Raises
+    StoreUnavailable."""
+    try:
+        return await asyncio.to_thread(prepare, path)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreUnavailable(f"The store cannot be opened: {error}.") from error
+
+
+def _durability(cursor: sqlite3.Cursor) -> tuple[str, int]:
+    """What a connection of ours reads back: its journal mode, and its synchronous level."""
+    (mode,) = cursor.execute("PRAGMA journal_mode").fetchone()
+    (level,) = cursor.execute("PRAGMA synchronous").fetchone()
+    return mode, level
 
 
 def _record(row: tuple[str, str, int, bytes]) -> Record:

@@ -1,0 +1,7 @@
+"""The store of a fleet: every promise on one PostgreSQL database, one round trip an act."""
+
+from watchword.stores.postgres._connections import Terms
+from watchword.stores.postgres._migrating import exists, migrate
+from watchword.stores.postgres.store import PostgresStore
+
+__all__ = ["PostgresStore", "Terms", "exists", "migrate"]

@@ -1,0 +1,219 @@
+"""Connections to the server, every one opened here, and the one place where its errors become ours.
+
+A connection runs one statement at a time, and each act is one statement. asyncpg's own pool gives a
+connection back in a task of its own and resets it with another round trip, which costs an act a
+third of its time; there is nothing to reset here, so idle connections simply lie on a stack.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+import asyncpg
+import msgspec
+
+from watchword.errors import StoreUnavailable
+
+PATIENCE_S = 1.5
+"""How long an act may take in all, so that answers come within 2 s whatever the network does."""
+MOST_WAITING = 10_000
+OLDEST = 160_000
+"""PostgreSQL 16, as server_version_num says it."""
+
+_ROLLED_BACK = {"40001", "40P01"}
+"""Serialization failures and deadlocks: nothing was done, and the same act may be done anew."""
+_ELSEWHERE = {"25006", "57P01", "57P02", "57P03"}
+"""This server takes no writes, or goes down: another connection may find one that does."""
+_NEVER_BEGUN = {"25006", "57P03"}
+
+Row: TypeAlias = Any
+"""A row by number and by name; the driver ships no types."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """How many `connections` a process opens at the most, and whether a `pgbouncer` in transaction
+    mode stands between: then nothing is left on a connection, neither settings nor statements."""
+
+    connections: int = 10
+    pgbouncer: bool = False
+
+
+async def connect(address: str, terms: Terms, *, patience_s: float = PATIENCE_S) -> Any:
+    """Open a connection as every one of ours is. Raises what `translated` knows.
+
+    `patience_s` bounds the making of the connection, and on the server each statement; 0 is no
+    bound.
+    """
+    return await asyncpg.connect(
+        address,
+        timeout=patience_s or None,
+        statement_cache_size=0 if terms.pgbouncer else 256,
+        server_settings=None if terms.pgbouncer else _settings(patience_s),
+    )
+
+
+def _settings(patience_s: float) -> dict[str, str]:
+    return {
+        "application_name": "watchword",
+        "default_transaction_isolation": "read committed",
+        "statement_timeout": str(round(patience_s * 1000)),
+        "jit": "off",  # no statement here is long enough to be worth compiling
+    }
+
+
+def place(address: str) -> str:
+    """Where an address points to, as people may read it: no user, no password."""
+    parts = urlsplit(address)
+    hosts = parts.netloc.rpartition("@")[2]
+    return f"{hosts}{parts.path}" or "the default server"
+
+
+def translated(error: BaseException, address: str) -> StoreUnavailable:
+    """A foreign error, in our words."""
+    if isinstance(error, asyncpg.PostgresError):
+        said = str(error.args[0]) if error.args else type(error).__name__
+    elif isinstance(error, TimeoutError):
+        said = f"no answer within {PATIENCE_S} s"
+    elif isinstance(error, OSError):
+        said = error.strerror or str(error)
+    else:
+        said = type(error).__name__
+    return StoreUnavailable(f"The store at {place(address)} cannot be used: {said.rstrip('.')}.")
+
+
+class Connections:
+    """At most so many connections, made when they are wanted. Lives on one event loop."""
+
+    def __init__(self, address: str, terms: Terms) -> None:
+        self._address, self._terms = address, terms
+        self._idle: list[Any] = []
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._made = 0
+        self._closed = False
+
+    async def fetch(
+        self, statement: str, *given: object, repeatable: bool = False
+    ) -> Sequence[Row]:
+        """Run one statement, within the patience of an act. Raises StoreUnavailable.
+
+        It is run anew where it was surely undone, as after a deadlock, and where it may be
+        `repeatable` also after the connection broke and nobody can tell.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                connection = await self._take(deadline)
+            except _TROUBLE as trouble:
+                raise translated(trouble, self._address) from trouble
+            try:
+                rows: Sequence[Row] = await connection.fetch(
+                    statement, *given, timeout=max(0.001, deadline - time.monotonic())
+                )
+            except asyncpg.PostgresError as refusal:
+                self._give_back(connection, trusted=refusal.sqlstate not in _ELSEWHERE)
+                if _is_ours(refusal):
+                    raise
+                may_go_on = (
+                    refusal.sqlstate in _ROLLED_BACK
+                    or refusal.sqlstate in _NEVER_BEGUN
+                    or (repeatable and refusal.sqlstate in _ELSEWHERE)
+                )
+                if not may_go_on or time.monotonic() >= deadline:
+                    raise translated(refusal, self._address) from refusal
+            except _TROUBLE as trouble:
+                self._give_back(connection, trusted=False)
+                is_late = isinstance(trouble, TimeoutError) or time.monotonic() >= deadline
+                if is_late or not repeatable:
+                    raise translated(trouble, self._address) from trouble
+            except BaseException:
+                self._give_back(connection, trusted=False)
+                raise
+            else:
+                self._give_back(connection, trusted=True)
+                return rows
+
+    async def close(self) -> None:
+        self._closed = True
+        for connection in self._idle:
+            with suppress(*_TROUBLE):
+                await connection.close(timeout=PATIENCE_S)
+        self._idle.clear()
+
+    async def _take(self, deadline: float) -> Any:
+        """An idle connection, else a new one, else the next to be given back."""
+        while True:
+            if self._closed or len(self._waiting) >= MOST_WAITING:
+                raise StoreUnavailable
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.is_closed():
+                    return connection
+                self._made -= 1
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            if self._made < self._terms.connections:
+                return await self._make(left)
+            await self._wait(left)
+
+    async def _make(self, within: float) -> Any:
+        self._made += 1
+        try:
+            async with asyncio.timeout(within):
+                return await connect(self._address, self._terms)
+        except BaseException:
+            self._made -= 1
+            self._wake()
+            raise
+
+    async def _wait(self, within: float) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(within):
+                await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self._wake()  # it was ours, and now it is somebody else's
+            else:
+                with suppress(ValueError):
+                    self._waiting.remove(turn)
+            raise
+
+    def _give_back(self, connection: Any, *, trusted: bool) -> None:
+        """One that is not trusted goes, and with it all that lie idle: what befell it may have
+        befallen them."""
+        if trusted and not connection.is_closed() and not self._closed:
+            self._idle.append(connection)
+        else:
+            connection.terminate()
+            self._made -= 1
+            self._drop_idle()
+        self._wake()
+
+    def _drop_idle(self) -> None:
+        for connection in self._idle:
+            connection.terminate()
+        self._made -= len(self._idle)
+        self._idle.clear()
+
+    def _wake(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+
+def _is_ours(refusal: asyncpg.PostgresError) -> bool:
+    """Raised by a function of ours, for its caller."""
+    return str(refusal.sqlstate).startswith("WW")
+
+
+_TROUBLE = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError, EOFError)

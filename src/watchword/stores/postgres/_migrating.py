@@ -1,0 +1,94 @@
+"""Bringing a database up to date: numbered migrations, then the functions, in one transaction.
+
+Functions have no state, so they are not migrated but made again, whenever there was a migration.
+One that changes therefore comes with a migration, if only to say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from watchword.errors import StoreUnavailable
+from watchword.stores._statements import migrations, scripts
+from watchword.stores.postgres._connections import OLDEST, PATIENCE_S, Terms, connect, translated
+
+_LOCK = 0x7761746368776F72
+"""Held by whoever migrates; "watchwor" in ASCII."""
+_LONGEST_S = 600.0
+
+
+async def exists(address: str, terms: Terms = Terms()) -> bool:  # noqa: B008 (frozen)
+    """Whether a store was made here before. Raises StoreUnavailable."""
+    async with _visiting(address, terms) as connection:
+        return await _version(connection) > 0
+
+
+async def migrate(address: str, terms: Terms = Terms()) -> tuple[int, int]:  # noqa: B008 (frozen)
+    """Make the schema if there is none, and bring it up to date. Gives the versions from which and
+    to which. What is up to date needs no right to change it.
+
+    Raises StoreUnavailable when a newer watchword has been here.
+    """
+    steps = migrations(__package__)
+    async with _visiting(address, terms) as connection:
+        _refuse_an_old_server(connection)
+        before = await _version(connection)
+        if before < len(steps):
+            async with connection.transaction():
+                await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+                before = await _version(connection)
+                await _apply(connection, before, steps)
+    if before > len(steps):
+        raise StoreUnavailable("This database was made by a newer watchword.")
+    return before, len(steps)
+
+
+@asynccontextmanager
+async def _visiting(address: str, terms: Terms) -> AsyncIterator[Any]:
+    """A connection of one's own, that may take its time once it stands."""
+    try:
+        async with asyncio.timeout(2 * PATIENCE_S):
+            connection = await connect(address, terms, patience_s=0)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as trouble:
+        raise translated(trouble, address) from trouble
+    try:
+        async with asyncio.timeout(_LONGEST_S):
+            yield connection
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as trouble:
+        raise translated(trouble, address) from trouble
+    finally:
+        connection.terminate()
+
+
+def _refuse_an_old_server(connection: Any) -> None:
+    version = connection.get_server_version()
+    if version.major * 10_000 < OLDEST:
+        raise StoreUnavailable(
+            f"The server runs PostgreSQL {version.major}.{version.minor}; watchword needs 16 or "
+            "newer."
+        )
+
+
+async def _version(connection: Any) -> int:
+    if await connection.fetchval("SELECT to_regclass('watchword.house')") is None:
+        return 0
+    return int(await connection.fetchval("SELECT version FROM watchword.house"))
+
+
+async def _apply(connection: Any, before: int, steps: list[str]) -> None:
+    if before >= len(steps):
+        return
+    if before == 0:
+        await connection.execute(
+            "CREATE SCHEMA IF NOT EXISTS watchword;"
+            "CREATE TABLE watchword.house (version int NOT NULL);"
+            "INSERT INTO watchword.house VALUES (0)"
+        )
+    for script in (*steps[before:], *scripts(__package__, "functions")):
+        await connection.execute(script)
+    await connection.execute("UPDATE watchword.house SET version = $1", len(steps))

@@ -1,0 +1,213 @@
+-- Every statement the store runs, by name. Instants are microseconds since 1970 in UTC.
+
+-- name: issue
+SELECT watchword.issue(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+    $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37);
+
+-- name: attempt
+SELECT watchword.attempt(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
+
+-- name: cancel
+SELECT id, app_id, purpose, channel, slot, destination, subject, masked, recipient, code_length,
+       max_attempts, attempts, state, digests, drawn_at, dies_at, sealed, opened_at, resend_at,
+       expires_at, closed_at
+FROM watchword.cancel($1, $2, $3, $4);
+
+-- name: challenge
+SELECT id, app_id, purpose, channel, slot, destination, subject, masked, recipient, code_length,
+       max_attempts, attempts, state, digests, drawn_at, dies_at, sealed, opened_at, resend_at,
+       expires_at, closed_at
+FROM watchword.challenges WHERE serial = $1 AND id = $2 AND app_id = $3;
+
+-- name: latest
+SELECT id, app_id, purpose, channel, slot, destination, subject, masked, recipient, code_length,
+       max_attempts, attempts, state, digests, drawn_at, dies_at, sealed, opened_at, resend_at,
+       expires_at, closed_at
+FROM watchword.challenges WHERE slot = $1 AND app_id = $2 ORDER BY serial DESC LIMIT 1;
+
+-- name: lease
+-- What another worker or an act holds at this moment is left for the next look. What was being sent
+-- may have arrived; what was to be tried again ends with its code, or with its challenge.
+WITH due AS MATERIALIZED (
+    SELECT id, challenge, state, expires_at, due_at FROM watchword.deliveries
+    WHERE channel = $1 AND due_at <= $2 ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED),
+fates AS MATERIALIZED (
+    SELECT due.id, due.due_at, c.app_id, c.id AS challenge_id, c.slot, c.purpose,
+           CASE WHEN due.state = 'sending' THEN
+                    CASE WHEN $5 AND c.state = 'pending' AND due.expires_at > $2 THEN NULL
+                         ELSE 'unknown' END
+                WHEN due.expires_at <= $2 THEN 'expired'
+                WHEN c.state <> 'pending' THEN 'cancelled' END AS ends
+    FROM due JOIN watchword.challenges c ON c.serial = due.challenge),
+settled AS (
+    UPDATE watchword.deliveries d
+    SET state = f.ends, code = '', recipient = '', due_at = NULL, settled_at = $2
+    FROM fates f WHERE d.id = f.id AND f.ends IS NOT NULL),
+held AS (
+    UPDATE watchword.deliveries d SET state = 'leased', token = d.token + 1, due_at = $3
+    FROM fates f WHERE d.id = f.id AND f.ends IS NULL
+    RETURNING d.id, d.token, d.tries, d.minutes, d.recipient, d.code, d.expires_at)
+SELECT held.id, token, app_id, challenge_id, slot, purpose, tries, minutes, recipient, code, expires_at
+FROM held JOIN fates ON fates.id = held.id ORDER BY fates.due_at, held.id;
+
+-- name: begin_sending
+-- Those that may still go; what expired meanwhile is settled.
+WITH held AS MATERIALIZED (
+    SELECT d.id, d.expires_at > $3 AS is_alive
+    FROM watchword.deliveries d JOIN unnest($1::bigint[], $2::int[]) AS leased (id, token)
+      ON d.id = leased.id AND d.token = leased.token
+    WHERE d.state = 'leased' ORDER BY d.id FOR UPDATE OF d),
+expired AS (
+    UPDATE watchword.deliveries d
+    SET state = 'expired', code = '', recipient = '', due_at = NULL, settled_at = $3
+    FROM held WHERE d.id = held.id AND NOT held.is_alive)
+UPDATE watchword.deliveries d SET state = 'sending', tries = d.tries + 1, due_at = $4
+FROM held WHERE d.id = held.id AND held.is_alive RETURNING d.id;
+
+-- name: record_handovers
+SELECT watchword.record_handovers($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: next_due
+SELECT min(due_at) FROM watchword.deliveries WHERE channel = $1 AND due_at IS NOT NULL;
+
+-- name: deliveries
+SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at
+FROM watchword.challenges c LEFT JOIN watchword.deliveries d ON c.serial = d.challenge
+WHERE c.serial = $1 AND c.id = $2 AND c.app_id = $3 ORDER BY d.id;
+
+-- name: delivery_state
+SELECT state FROM watchword.deliveries WHERE id = $1;
+
+-- name: record
+SELECT kind, key, version, body FROM watchword.records
+WHERE kind = $1 AND key = $2 AND (expires_at IS NULL OR expires_at > $3);
+
+-- name: records
+SELECT kind, key, version, body FROM watchword.records
+WHERE kind = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY key COLLATE "C";
+
+-- name: write
+SELECT watchword.write($1, $2, $3, $4, $5, $6);
+
+-- name: spend
+SELECT watchword.spend($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: look
+SELECT waits, is_begun FROM watchword.look($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: forget
+WITH trails AS (DELETE FROM watchword.trails WHERE counter = ANY ($1))
+DELETE FROM watchword.tallies WHERE counter = ANY ($1);
+
+-- name: unlock
+SELECT watchword.unlock($1);
+
+-- name: touch
+-- A word in the log that a COMMIT has to put on the disk, and on every synchronous standby; no row.
+SELECT pg_logical_emit_message(true, 'watchword', '');
+
+-- name: notify
+SELECT pg_notify('watchword', $1);
+
+-- name: clock
+SELECT clock_timestamp();
+
+-- name: wipe
+SELECT wiped, seen, until FROM watchword.wipe($1, $2, $3);
+
+-- name: forget_challenges
+-- Old ones, with their deliveries.
+WITH old AS (
+    SELECT serial FROM watchword.challenges WHERE expires_at > $1 AND expires_at <= $2
+    ORDER BY expires_at LIMIT $3 FOR UPDATE SKIP LOCKED),
+gone AS (DELETE FROM watchword.deliveries d USING old WHERE d.challenge = old.serial)
+DELETE FROM watchword.challenges c USING old WHERE c.serial = old.serial RETURNING c.expires_at;
+
+-- name: forget_onces
+WITH old AS (
+    SELECT key FROM watchword.onces WHERE expires_at > $1 AND expires_at <= $2
+    ORDER BY expires_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+DELETE FROM watchword.onces o USING old WHERE o.key = old.key RETURNING o.expires_at;
+
+-- name: forget_records
+WITH old AS (
+    SELECT kind, key FROM watchword.records WHERE expires_at > $1 AND expires_at <= $2
+    ORDER BY expires_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+DELETE FROM watchword.records r USING old WHERE r.kind = old.kind AND r.key = old.key
+RETURNING r.expires_at;
+
+-- The walks past all counters of a kind: how many were looked at, how many of them nobody could ask
+-- for any more and are gone, and the key to go on from.
+
+-- name: walk_trails
+WITH seen AS MATERIALIZED (
+    SELECT counter, kind, share, idle_at FROM watchword.trails
+    WHERE (counter, kind, share) > ($4, $5, $6) ORDER BY counter, kind, share LIMIT $2),
+idle AS MATERIALIZED (
+    SELECT t.counter, t.kind, t.share FROM watchword.trails t JOIN seen USING (counter, kind, share)
+    WHERE seen.idle_at <= $1 AND t.idle_at <= $1 ORDER BY 1, 2, 3 LIMIT $3 FOR UPDATE OF t SKIP LOCKED),
+gone AS (
+    DELETE FROM watchword.trails t USING idle i
+    WHERE (t.counter, t.kind, t.share) = (i.counter, i.kind, i.share)),
+place AS (
+    SELECT counter, kind, share FROM seen WHERE (SELECT count(*) FROM idle) < $3
+    UNION ALL SELECT counter, kind, share FROM idle
+    ORDER BY 1 DESC, 2 DESC, 3 DESC LIMIT 1)
+SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM idle), p.* FROM place p;
+
+-- name: walk_tallies
+WITH seen AS MATERIALIZED (
+    SELECT counter, share, closes_at FROM watchword.tallies
+    WHERE (counter, share) > ($4, $5) ORDER BY counter, share LIMIT $2),
+idle AS MATERIALIZED (
+    SELECT t.counter, t.share FROM watchword.tallies t JOIN seen USING (counter, share)
+    WHERE seen.closes_at <= $1 AND t.closes_at <= $1 ORDER BY 1, 2 LIMIT $3 FOR UPDATE OF t SKIP LOCKED),
+gone AS (
+    DELETE FROM watchword.tallies t USING idle i WHERE (t.counter, t.share) = (i.counter, i.share)),
+place AS (
+    SELECT counter, share FROM seen WHERE (SELECT count(*) FROM idle) < $3
+    UNION ALL SELECT counter, share FROM idle ORDER BY 1 DESC, 2 DESC LIMIT 1)
+SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM idle), p.* FROM place p;
+
+-- name: walk_failures
+WITH seen AS MATERIALIZED (
+    SELECT destination, network, idle_at FROM watchword.failures
+    WHERE (destination, network) > ($4, $5) ORDER BY destination, network LIMIT $2),
+idle AS MATERIALIZED (
+    SELECT f.destination, f.network
+    FROM watchword.failures f JOIN seen USING (destination, network)
+    WHERE seen.idle_at <= $1 AND f.idle_at <= $1 ORDER BY 1, 2 LIMIT $3 FOR UPDATE OF f SKIP LOCKED),
+gone AS (
+    DELETE FROM watchword.failures f USING idle i
+    WHERE (f.destination, f.network) = (i.destination, i.network)),
+place AS (
+    SELECT destination, network FROM seen WHERE (SELECT count(*) FROM idle) < $3
+    UNION ALL SELECT destination, network FROM idle ORDER BY 1 DESC, 2 DESC LIMIT 1)
+SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM idle), p.* FROM place p;
+
+-- name: walk_destinations
+WITH seen AS MATERIALIZED (
+    SELECT destination, idle_at FROM watchword.destinations
+    WHERE destination > $4 ORDER BY destination LIMIT $2),
+idle AS MATERIALIZED (
+    SELECT d.destination FROM watchword.destinations d JOIN seen USING (destination)
+    WHERE seen.idle_at <= $1 AND d.idle_at <= $1 ORDER BY 1 LIMIT $3 FOR UPDATE OF d SKIP LOCKED),
+gone AS (
+    DELETE FROM watchword.destinations d USING idle i WHERE d.destination = i.destination),
+place AS (
+    SELECT destination FROM seen WHERE (SELECT count(*) FROM idle) < $3
+    UNION ALL SELECT destination FROM idle ORDER BY 1 DESC LIMIT 1)
+SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM idle), p.* FROM place p;
+
+-- name: settings
+SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync,
+       current_setting('full_page_writes') AS full_page_writes,
+       current_setting('synchronous_commit') AS synchronous_commit,
+       current_setting('synchronous_standby_names') AS synchronous_standby_names,
+       current_setting('transaction_isolation') AS transaction_isolation;
+
+-- name: slots
+SELECT slot_name::text, active, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint AS lag
+FROM pg_replication_slots WHERE NOT pg_is_in_recovery();

@@ -1,0 +1,367 @@
+"""The store of a fleet: each verb of ports.Store is one statement, in a transaction of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from watchword.domain.challenge import Challenge, State, Verdict, serial
+from watchword.domain.delivery import Delivery, DeliveryState, Handover, Leased
+from watchword.domain.quota import Demand
+from watchword.errors import (
+    ChallengeClosed,
+    ChallengeNotFound,
+    FailureBudgetSpent,
+    IdempotencyKeyReused,
+    RecordConflict,
+    ResendTooSoon,
+    StoreUnavailable,
+)
+from watchword.ports import (
+    ONCE_KEPT,
+    Attempt,
+    Issued,
+    Judged,
+    Once,
+    Order,
+    Record,
+    RedrawNeeded,
+    Remark,
+    Swept,
+    Write,
+)
+from watchword.stores._instants import instant, maybe_instant, maybe_micros, micros, span
+from watchword.stores.postgres import _migrating
+from watchword.stores.postgres._connections import Connections, Row, Terms
+from watchword.stores.postgres._examining import examine
+from watchword.stores.postgres._limits import Rings
+from watchword.stores.postgres._listening import Listener, Notifier
+from watchword.stores.postgres._queries import SQL
+from watchword.stores.postgres._rows import (
+    budget_array,
+    challenge_from,
+    delivery_from,
+    leased_from,
+    record_from,
+    write_arrays,
+)
+from watchword.stores.postgres._sweeping import Sweeper
+
+_MEASURE_EVERY_S = 30.0
+_SAMPLES = 3
+_ONCE_KEPT = span(ONCE_KEPT)
+_NO_SERIAL = -1
+_SAME_SERIAL = "WW002"
+
+_answer = msgspec.json.Decoder(list[Any]).decode
+
+
+class PostgresStore:
+    """One database, any number of processes. Implements ports.Store."""
+
+    def __init__(self, address: str, terms: Terms) -> None:
+        """Use `open`, which prepares the database first."""
+        self._address, self._terms = address, terms
+        self._connections = Connections(address, terms)
+        self._sweeper = Sweeper(self._connections)
+        self._notifier = Notifier(self._connections)
+        self._listener: Listener | None = None
+        self._offset = timedelta()
+        self._measuring: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, address: str, terms: Terms = Terms()) -> PostgresStore:  # noqa: B008 (frozen)
+        """Make or migrate the schema. Raises StoreUnavailable."""
+        await _migrating.migrate(address, terms)
+        store = cls(address, terms)
+        await store._measure()
+        store._measuring = asyncio.create_task(store._measure_for_ever())
+        return store
+
+    async def close(self) -> None:
+        if self._measuring:
+            self._measuring.cancel()
+        await self._notifier.close()
+        if self._listener:
+            await self._listener.close()
+        await self._connections.close()
+
+    @property
+    def offset(self) -> timedelta:
+        return self._offset
+
+    def watch(self, tell: Callable[[str], None]) -> None:
+        if not self._terms.pgbouncer:
+            self._listener = Listener(self._address, self._terms, tell)
+
+    async def issue(self, order: Order, now: datetime) -> Issued | RedrawNeeded:
+        at, asked, parcel = micros(now), order.challenge, order.parcel
+        rings = Rings(order.demands)
+        draw = asked.draws[-1]
+        try:
+            told = await self._act(
+                "issue",
+                at,
+                *_once(order.once, at),
+                serial(asked.id),
+                asked.id,
+                asked.app_id,
+                str(asked.purpose),
+                asked.channel,
+                asked.slot,
+                asked.destination,
+                asked.subject,
+                asked.masked,
+                asked.recipient,
+                asked.code_length,
+                asked.max_attempts,
+                draw.digest,
+                micros(draw.expires_at),
+                draw.sealed,
+                str(order.resend),
+                span(order.resend_interval),
+                order.redraw_for,
+                order.only,
+                _naming(order.only or "", "")[0],
+                order.network,
+                budget_array(order.budget),
+                parcel.channel if parcel else None,
+                parcel.code if parcel else None,
+                bool(parcel and parcel.cancel_if_refused),
+                *rings.arrays(),
+                repeatable=order.once is not None,
+            )
+        except asyncpg.PostgresError as refusal:
+            if refusal.sqlstate != _SAME_SERIAL:
+                raise
+            return RedrawNeeded(None, asked.code_length, after=asked.id)
+        match told:
+            case ["issued", *issued]:
+                return self._issued(issued)
+            case ["again", ["issued", *issued]]:
+                return msgspec.structs.replace(_issued(issued), replayed=True)
+            case ["redraw", challenge_id, code_length, after]:
+                return RedrawNeeded(challenge_id, code_length, after=after)
+            case ["spent", waits]:
+                raise rings.refusal(waits) or StoreUnavailable()
+            case ["too soon", wait]:
+                raise ResendTooSoon(
+                    scope="resend",
+                    retry_in=timedelta(microseconds=wait),
+                    amount=1,
+                    window=order.resend_interval,
+                )
+            case ["closed", state]:
+                raise ChallengeClosed(State(state))
+        raise _refused(told, order.budget.window)
+
+    def _issued(self, told: Sequence[Any]) -> Issued:
+        issued = _issued(told)
+        if issued.delivery is not None:
+            self._notifier.queued(issued.channel)
+        return issued
+
+    async def attempt(self, attempt: Attempt, now: datetime) -> Judged:
+        at = micros(now)
+        told = await self._act(
+            "attempt",
+            at,
+            *_once(attempt.once, at),
+            *_naming(attempt.challenge_id, attempt.app_id),
+            attempt.given.digests,
+            attempt.given.subject,
+            attempt.network,
+            budget_array(attempt.budget),
+            *write_arrays(attempt.effect),
+            repeatable=attempt.once is not None,
+        )
+        match told:
+            case ["judged", verdict, left]:
+                return Judged(verdict=Verdict(verdict), attempts_left=left)
+            case ["again", ["judged", verdict, left]]:
+                return Judged(verdict=Verdict(verdict), attempts_left=left, replayed=True)
+            case ["conflict", kind, key]:
+                raise RecordConflict(kind, key)
+        raise _refused(told, attempt.budget.window)
+
+    async def cancel(self, app_id: str, challenge_id: str, now: datetime) -> Challenge:
+        named = _naming(challenge_id, app_id)
+        return _the_challenge(
+            await self._connections.fetch(SQL["cancel"], micros(now), *named, repeatable=True)
+        )
+
+    async def challenge(self, app_id: str, challenge_id: str) -> Challenge:
+        return _the_challenge(await self._look("challenge", *_naming(challenge_id, app_id)))
+
+    async def latest(self, app_id: str, slot: bytes) -> Challenge:
+        return _the_challenge(await self._look("latest", slot, app_id))
+
+    async def lease(
+        self, channel: str, now: datetime, *, most: int, ttl: timedelta, repeats: bool
+    ) -> Sequence[Leased]:
+        rows = await self._connections.fetch(
+            SQL["lease"], channel, micros(now), micros(now + ttl), most, repeats
+        )
+        return [leased_from(row, channel) for row in rows]
+
+    async def begin_sending(
+        self, leased: Sequence[Leased], now: datetime, *, ttl: timedelta
+    ) -> Sequence[Leased]:
+        ids, tokens = [one.id for one in leased], [one.token for one in leased]
+        rows = await self._connections.fetch(
+            SQL["begin_sending"], ids, tokens, micros(now), micros(now + ttl)
+        )
+        going = {row[0] for row in rows}
+        return [one for one in leased if one.id in going]
+
+    async def record_handovers(
+        self, handovers: Sequence[Handover], *, provider: str, now: datetime
+    ) -> None:
+        await self._connections.fetch(
+            SQL["record_handovers"],
+            micros(now),
+            provider,
+            [one.id for one in handovers],
+            [one.token for one in handovers],
+            [one.state.value for one in handovers],
+            [one.reference for one in handovers],
+            [one.reason for one in handovers],
+            [maybe_micros(one.not_before) or micros(now) for one in handovers],
+            repeatable=True,
+        )
+
+    async def next_due(self, channel: str) -> datetime | None:
+        ((due_at,),) = await self._look("next_due", channel)
+        return maybe_instant(due_at)
+
+    async def deliveries(self, app_id: str, challenge_id: str) -> Sequence[Delivery]:
+        rows = await self._look("deliveries", *_naming(challenge_id, app_id))
+        if not rows:
+            raise ChallengeNotFound
+        return [delivery_from(row) for row in rows if row[0] is not None]
+
+    async def delivery_state(self, delivery: int) -> DeliveryState:
+        rows = await self._look("delivery_state", delivery)
+        if not rows:
+            raise ChallengeNotFound
+        return DeliveryState(rows[0][0])
+
+    async def record(self, kind: str, key: str, now: datetime) -> Record | None:
+        rows = await self._look("record", kind, key, micros(now))
+        return record_from(rows[0]) if rows else None
+
+    async def records(self, kind: str, now: datetime) -> Sequence[Record]:
+        return [record_from(row) for row in await self._look("records", kind, micros(now))]
+
+    async def write(self, writes: Sequence[Write], now: datetime) -> None:
+        ((misfit,),) = await self._connections.fetch(
+            SQL["write"], micros(now), *write_arrays(writes)
+        )
+        if misfit is not None:
+            raise RecordConflict(writes[misfit - 1].kind, writes[misfit - 1].key)
+
+    async def spend(self, demands: Sequence[Demand], now: datetime) -> None:
+        rings = Rings(demands)
+        ((waits,),) = await self._connections.fetch(SQL["spend"], micros(now), *rings.arrays())
+        if waits and (refusal := rings.refusal(waits)):
+            raise refusal
+
+    async def spent(self, demands: Sequence[Demand], now: datetime) -> bool:
+        rings = Rings(demands)
+        ((waits, is_begun),) = await self._look("look", micros(now), *rings.arrays())
+        if waits and (refusal := rings.refusal(waits)):
+            raise refusal
+        return bool(is_begun)
+
+    async def forget(self, counters: Sequence[bytes]) -> None:
+        await self._connections.fetch(SQL["forget"], list(counters), repeatable=True)
+
+    async def unlock(self, destination: bytes) -> bool:
+        ((had_any,),) = await self._connections.fetch(SQL["unlock"], destination)
+        return bool(had_any)
+
+    async def sweep(self, now: datetime, *, most: int) -> Swept:
+        return Swept(*await self._sweeper.sweep(micros(now), most))
+
+    async def ready(self) -> None:
+        await self._connections.fetch(SQL["touch"], repeatable=True)
+
+    async def examine(self) -> Sequence[Remark]:
+        await self._measure()
+        return await examine(self._connections, self._offset)
+
+    async def _act(self, name: str, *given: object, repeatable: bool) -> list[Any]:
+        ((told,),) = await self._connections.fetch(SQL[name], *given, repeatable=repeatable)
+        return _answer(told)
+
+    async def _look(self, name: str, *given: object) -> Sequence[Row]:
+        return await self._connections.fetch(SQL[name], *given, repeatable=True)
+
+    async def _measure(self) -> None:
+        """How far the server's clock is ahead, by the quickest of a few answers."""
+        samples = []
+        for _ in range(_SAMPLES):
+            before = datetime.now(UTC)
+            ((told,),) = await self._look("clock")
+            took = datetime.now(UTC) - before
+            samples.append((took, told - before - took / 2))
+        self._offset = min(samples)[1]
+
+    async def _measure_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_MEASURE_EVERY_S)
+            with suppress(StoreUnavailable):
+                await self._measure()
+
+
+def _once(once: Once | None, at: int) -> tuple[bytes | None, bytes | None, int | None]:
+    return (once.key, once.request, at + _ONCE_KEPT) if once else (None, None, None)
+
+
+def _naming(challenge_id: str, app_id: str) -> tuple[int, str, str]:
+    """What a statement asks for that names one challenge; none has the serial of what is no id."""
+    try:
+        return serial(challenge_id), challenge_id, app_id
+    except ValueError:
+        return _NO_SERIAL, "", app_id
+
+
+def _the_challenge(rows: Sequence[Row]) -> Challenge:
+    if not rows:
+        raise ChallengeNotFound
+    return challenge_from(rows[0])
+
+
+def _issued(told: Sequence[Any]) -> Issued:
+    return Issued(
+        challenge_id=told[0],
+        opened=told[1],
+        masked=told[2],
+        channel=told[3],
+        drawn_at=instant(told[4]),
+        expires_at=instant(told[5]),
+        resend_at=instant(told[6]),
+        attempts_left=told[7],
+        delivery=told[8],
+    )
+
+
+def _refused(told: list[Any], window: timedelta) -> Exception:
+    """A refusal that both acts on challenges may answer with."""
+    match told:
+        case ["failures", wait, amount]:
+            return FailureBudgetSpent(
+                scope="failures",
+                retry_in=timedelta(microseconds=wait),
+                amount=amount,
+                window=window,
+            )
+        case ["not found"]:
+            return ChallengeNotFound()
+    return IdempotencyKeyReused()
