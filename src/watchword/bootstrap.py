@@ -7,8 +7,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -37,12 +38,16 @@ from watchword.service.await_outcome import Outcomes
 from watchword.service.deliver import Lane
 from watchword.service.house import House
 from watchword.service.sweep import sweep
-from watchword.stores.sqlite import SqliteStore
+from watchword.stores import sqlite
+
+if TYPE_CHECKING:
+    from watchword.stores import postgres
 
 T = TypeVar("T")
 
 _REST_S = 1.0
 _QUIET_S = 60.0
+_KEYRING, _FINGERPRINT = "keyring", "fingerprint"
 INBOX = "inbox.db"
 CHANNELS = {channel.CHANNEL.name: channel.CHANNEL for channel in (sms, email)}
 CARRIES = {"virtual": frozenset(CHANNELS), "smtp": frozenset({"email"})}
@@ -72,6 +77,12 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     def virtual(self) -> bool:
         return self.inbox is not None or self.demo
 
+    def stir(self, channel: str) -> None:
+        """Something was queued for this channel."""
+        for lane in self.lanes:
+            if lane.channel == channel:
+                lane.stir()
+
     async def deliver(self) -> None:
         """Deliver and sweep until cancelled. A defect in one lane is told, and the lane goes on."""
         async with asyncio.TaskGroup() as group:
@@ -95,27 +106,91 @@ def now() -> datetime:
 
 @asynccontextmanager
 async def bootstrap(
-    settings: Settings, *, clock: Clock = now, deliver: bool = True
+    settings: Settings, *, clock: Clock | None = None, deliver: bool = True
 ) -> AsyncIterator[Service]:
-    """Open everything, and close it again; `deliver` also delivers and sweeps meanwhile.
+    """Open everything, and close it again; `deliver` also delivers and sweeps meanwhile. Without a
+    `clock`, this machine's is held to the store's.
 
     Raises ConfigInvalid and StoreUnavailable.
     """
-    _refuse_a_lost_ring(settings)
-    keys = keyring.load_or_make(settings.keyring_path)
     carriers = _carriers(settings)
     async with AsyncExitStack() as closing:
-        store = await SqliteStore.open(settings.store_path)
-        closing.push_async_callback(store.close)
+        store = await closing.enter_async_context(opened(settings))
+        clock = clock or _disciplined(store)
+        keys = await _ring(settings, store, clock())
         providers = _providers(settings, carriers, keys, clock)
         for provider in set(providers.values()):
             closing.push_async_callback(provider.close)
-        await _pin(keys, store, clock())
         service = await _service(settings, keys, store, providers, clock)
         if deliver:
+            store.watch(service.stir)
             task = asyncio.create_task(service.deliver())
             closing.push_async_callback(_end, task)
         yield service
+
+
+class Stage(Enum):
+    """How far a store has come. From its first start on, a key ring belongs to it."""
+
+    ABSENT = "absent"
+    MADE = "made"
+    STARTED = "started"
+
+
+async def stage(settings: Settings) -> Stage:
+    """Look at the store, and make nothing. Raises StoreUnavailable."""
+    if not await _is_made(settings):
+        return Stage.ABSENT
+    async with opened(settings) as store:
+        pinned = await _pinned(store, now() + store.offset)
+    return Stage.MADE if pinned is None else Stage.STARTED
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Store]:
+    """The store alone, made or brought up to date where that is needed. Raises StoreUnavailable."""
+    store: Store
+    if settings.address.is_embedded:
+        store = await sqlite.SqliteStore.open(settings.store_path)
+    else:
+        from watchword.stores import postgres  # its driver is loaded only where it is used
+
+        store = await postgres.PostgresStore.open(settings.address.whole, _terms(settings))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def migrate(settings: Settings) -> tuple[int, int]:
+    """Make the store, or bring it up to date; from which version to which. Raises
+    StoreUnavailable."""
+    if settings.address.is_embedded:
+        return await sqlite.migrate(settings.store_path)
+    from watchword.stores import postgres
+
+    return await postgres.migrate(settings.address.whole, _terms(settings))
+
+
+async def _is_made(settings: Settings) -> bool:
+    if settings.address.is_embedded:
+        path = settings.store_path
+        return path.is_file() and path.stat().st_size > 0
+    from watchword.stores import postgres
+
+    return await postgres.exists(settings.address.whole, _terms(settings))
+
+
+def _terms(settings: Settings) -> postgres.Terms:
+    from watchword.stores import postgres
+
+    given = settings.postgresql
+    return postgres.Terms(connections=given.connections, pgbouncer=given.pgbouncer)
+
+
+def _disciplined(store: Store) -> Clock:
+    """This machine's clock, set to the store's: processes that share one agree on the time."""
+    return lambda: now() + store.offset
 
 
 class _Weather:
@@ -139,33 +214,54 @@ class _Weather:
             log.events().info("provider_available", channel=self._channel)
 
 
-def _refuse_a_lost_ring(settings: Settings) -> None:
-    """A new ring would open nothing of an old store. Raises ConfigInvalid."""
-    # The store is looked for first: whoever makes one has made its ring before.
-    if has_store(settings) and not settings.keyring_path.exists():
-        raise ConfigInvalid(
-            [
-                "keys.path: the store is here but its key ring is not; restore your copy to "
-                f"{settings.keyring_path}."
-            ]
-        )
+async def _ring(settings: Settings, store: Store, now: datetime) -> KeyRing:
+    """The ring that the store was first started under, or a new one for a new store: under another
+    no code would be right, and every limit would begin anew. Raises ConfigInvalid."""
+    path, pinned = settings.keyring_path, await _pinned(store, now)
+    # The store was asked first: whoever pins a ring has made its file before.
+    is_new = not path.exists()
+    if is_new and pinned is not None:
+        raise ConfigInvalid([f"keys.path: {_lost(settings)}"])
+    keys = keyring.load_or_make(path)
+    if (pinned or await _pin(keys, store, now)) == keys.fingerprint.encode():
+        return keys
+    if is_new:  # another process was first; nothing was made under this one
+        path.unlink(missing_ok=True)
+        raise ConfigInvalid([f"keys.path: {_lost(settings)}"])
+    raise ConfigInvalid([f"keys.path: {_another(settings)}"])
 
 
-def has_store(settings: Settings) -> bool:
-    """Whether a store was made here before."""
-    path = settings.store_path
-    return path.is_file() and path.stat().st_size > 0
+def _lost(settings: Settings) -> str:
+    path = settings.keyring_path
+    if settings.address.is_embedded:
+        return f"the store is here but its key ring is not; restore your copy to {path}."
+    return (
+        f"this store was made under another key ring; restore your copy to {path}, or copy "
+        "keyring.json of the first machine there."
+    )
 
 
-async def _pin(keys: KeyRing, store: Store, now: datetime) -> None:
-    """Keep the ring's fingerprint at the first start: under another ring no code would be right,
-    and every limit would begin anew. Raises ConfigInvalid."""
-    pinned = Write(kind="keyring", key="fingerprint", version=0, body=keys.fingerprint.encode())
+def _another(settings: Settings) -> str:
+    said = "this store was made under another key ring"
+    if settings.address.is_embedded:
+        return f"{said}."
+    return (
+        f"{said} than {settings.keyring_path}; put that one aside, and copy keyring.json of the "
+        "first machine there."
+    )
+
+
+async def _pin(keys: KeyRing, store: Store, now: datetime) -> bytes | None:
+    """Keep the ring's fingerprint, unless another is kept; which is it now?"""
+    pinned = Write(kind=_KEYRING, key=_FINGERPRINT, version=0, body=keys.fingerprint.encode())
     with suppress(RecordConflict):
         await store.write([pinned], now)
-    found = await store.record(pinned.kind, pinned.key, now)
-    if found is None or found.body != pinned.body:
-        raise ConfigInvalid(["keys.path: this store was made under another key ring."])
+    return await _pinned(store, now)
+
+
+async def _pinned(store: Store, now: datetime) -> bytes | None:
+    found = await store.record(_KEYRING, _FINGERPRINT, now)
+    return found.body if found else None
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -30,6 +30,19 @@ _LONGEST_TRAILING_S = 366 * 86_400
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _TRAILING = re.compile(r"(\d{1,12})\s*/\s*(\d{1,9})([smhd])")
 _CALENDAR = re.compile(r"(\d{1,12})\s*/\s*(day|month)\s+(\S+)")
+_SERVER = re.compile(
+    r"(?:postgresql|postgres)://(?:[^@/?#\[\]]*@)?(?P<hosts>[^@/?#]*)"
+    r"(?:/(?P<database>[^@/?#]*))?(?:\?(?P<options>[^@#]*))?"
+)
+_PLAIN = re.compile(r"[!-~]+")
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(?::\d{1,5})?")
+_OPTIONS = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "target_session_attrs": (
+        *("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+    ),
+}
+_WRITE_A_SERVER = "write postgresql://user@host:port/database"
 _PROVIDERS = Path(__file__).parent / "providers"
 # The command line's own variables. Other names that resemble no setting are not ours to judge:
 # Kubernetes, for one, sets WATCHWORD_SERVICE_HOST wherever a service has our name.
@@ -43,6 +56,13 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     port: _Port = 8080
     admin_host: str = "127.0.0.1"
     admin_port: _Port = 9464
+
+
+class Postgresql(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How each process uses a PostgreSQL store; `pgbouncer` says that one pools transactions."""
+
+    connections: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
+    pgbouncer: bool = False
 
 
 class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,15 +152,46 @@ class Confidential(dict[str, Any]):
     __str__ = __repr__
 
 
+class Address(str):
+    """Where a store is. It may hold a password, so a server's prints as hosts and database."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Address:
+        return super().__new__(cls, str.__str__(text))
+
+    @property
+    def whole(self) -> str:
+        """All of it. Showing it is deliberate."""
+        return str.__str__(self)
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.startswith("sqlite:")
+
+    def __str__(self) -> str:
+        if self.is_embedded:
+            return self.whole
+        server = _SERVER.fullmatch(self)
+        return f"postgresql://{_hosts(server)}/{_database(server)}" if server else "***"
+
+    def __repr__(self) -> str:
+        return repr(str(self))
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`data` is the folder that all state lives in; relative paths are inside it."""
 
     data: str = "./watchword-data"
-    store: str = "sqlite:///watchword.db"
+    store: str = Address("sqlite:///watchword.db")
     sandbox: bool = False
     trusted_proxies: tuple[str, ...] = ()
     log: Literal["json", "text"] = "text"
     server: Server = Server()
+    postgresql: Postgresql = Postgresql()
     keys: Keys = Keys()
     policy: Policy = Policy()
     limits: Limits = Limits()
@@ -151,6 +202,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     providers: Mapping[str, Confidential] = {}
     """Settings of each provider by its name; the provider's module says what it needs. Values
     from the environment are texts, so it reads numbers and truths out of texts too."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "store", Address(self.store))
+
+    @property
+    def address(self) -> Address:
+        """`store`, as it may be printed."""
+        return Address(self.store)
 
     @property
     def folder(self) -> Path:
@@ -163,7 +222,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def store_path(self) -> Path:
         """The file of an embedded store."""
-        return self.folder / unquote(urlsplit(self.store).path[1:])
+        return self.folder / unquote(urlsplit(self.address.whole).path[1:])
 
 
 def load(
@@ -345,7 +404,7 @@ class _Reading:
 
     def agree(self, settings: Settings) -> None:
         """What no single type can say."""
-        self._store(settings.store)
+        self._store(settings.address)
         for proxy in settings.trusted_proxies:
             self._network(proxy)
         for channel, provider in msgspec.structs.asdict(settings.channels).items():
@@ -363,14 +422,21 @@ class _Reading:
         except ValueError:
             self.mistake("trusted_proxies", f'"{proxy}" is neither an address nor a network.')
 
-    def _store(self, store: str) -> None:
+    def _store(self, store: Address) -> None:
+        """No mistake quotes the address: where it is mistyped, any part may be the password."""
         scheme, _, rest = store.partition(":")
-        if scheme in {"postgresql", "postgres", "valkey", "redis"}:
-            self.mistake("store", f"{scheme} is not in this version; use sqlite:///watchword.db.")
+        if scheme in {"postgresql", "postgres"}:
+            if wrong := next(_wrong_with_a_server(store), ""):
+                self.mistake("store", f"{wrong}.")
+        elif scheme in {"valkey", "redis"}:
+            self.mistake(
+                "store", f"{scheme} is not in this version; use sqlite:// or postgresql://."
+            )
         elif scheme != "sqlite" or not rest.startswith("///") or not rest[3:].strip("/"):
             self.mistake(
                 "store",
-                "write sqlite:///name.db (inside the data folder) or sqlite:////path/to/name.db.",
+                "write sqlite:///name.db (inside the data folder), sqlite:////path/to/name.db or "
+                "postgresql://user@host:port/database.",
             )
 
 
@@ -387,6 +453,36 @@ class FromEnvironment(str):
             except msgspec.DecodeError:
                 return str(self)
         return [part.strip() for part in self.split(",") if part.strip()]
+
+
+def _wrong_with_a_server(address: Address) -> Iterator[str]:
+    server = _SERVER.fullmatch(address)
+    if server is None or not _PLAIN.fullmatch(address):
+        yield f"{_WRITE_A_SERVER}, and within these %40 for @, %2F for /, and so on"
+        return
+    if not all(map(_HOST.fullmatch, server["hosts"].split(","))):
+        yield f"a host is host or host:port, several have commas between; {_WRITE_A_SERVER}"
+    options = _options(server)
+    if any(not name or not value for name, value in options.items()):
+        yield "what follows the ? is name=value, with & between"
+    if not _database(server):
+        yield f"it names no database; {_WRITE_A_SERVER}"
+    for name, known in _OPTIONS.items():
+        if name in options and options[name] not in known:
+            yield f"{name} is one of {', '.join(known)}"
+
+
+def _hosts(server: re.Match[str]) -> str:
+    return server["hosts"] or _options(server).get("host", "")
+
+
+def _database(server: re.Match[str]) -> str:
+    options = _options(server)
+    return server["database"] or options.get("dbname") or options.get("database") or ""
+
+
+def _options(server: re.Match[str]) -> dict[str, str]:
+    return dict(parse_qsl(server["options"] or "", keep_blank_values=True))
 
 
 def _texts(section: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 import watchword
 from watchword import config
-from watchword.config import Confidential, Limit, Settings
+from watchword.config import Confidential, Limit, Postgresql, Settings
 from watchword.errors import ConfigInvalid
 from watchword.providers import smtp, virtual
 
@@ -200,18 +200,83 @@ def test_a_mistyped_variable_is_found_and_a_strange_one_is_left_alone(tmp_path):
 @pytest.mark.parametrize(
     ("store", "word"),
     [
-        ("postgresql://somebody@example.com/codes", "not in this version"),
         ("valkey://example.com", "not in this version"),
+        ("redis://:hunter2@example.com", "not in this version"),
+        ("mysql://codes:hunter2@example.com/codes", "postgresql://"),
         ("sqlite://codes.db", "sqlite:///"),
         ("sqlite:///", "sqlite:///"),
         ("codes.db", "sqlite:///"),
+        ("postgresql:codes", "write postgresql://"),
+        ("postgresql://", "names no database"),
+        ("postgresql://codes:hunter2@example.com", "names no database"),
+        ("postgresql://codes:hunter2@example.com/?sslmode=require", "names no database"),
+        ("postgresql://codes:hunter2@example.com:port/codes", "host:port"),
+        ("postgresql://codes:hunter2@one:5432;two/codes", "host:port"),
+        ("postgresql://codes:hunter2@one/codes/more", "%2F"),
+        ("postgresql://codes:hunter2@one/codes?sslmode", "name=value"),
+        ("postgresql://codes:hunter2@one/codes?sslmode=verify", "verify-full"),
+        ("postgresql://codes:hunter2@one/codes?target_session_attrs=writable", "read-write"),
+        ("postgresql://codes:hunt@er2@one/codes", "%40"),
+        ("postgresql://codes:hunt/er2@one/codes", "%2F"),
+        ("postgresql://codes:hunt?er2@one/codes", "%40"),
+        ("postgresql://codes:hunt#er2@one/codes", "%40"),
+        ("postgresql://codes:hunt[er2@one/codes", "%40"),
+        ("postgresql://codes:hunt er2@one/codes", "%40"),
+        ("postgresql://codes:hunter²@one/codes", "%40"),
     ],
 )
-def test_a_store_we_do_not_have_is_a_mistake(tmp_path, store, word):
-    """It is said at the start, not at the first send."""
+def test_a_store_that_cannot_be_is_a_mistake(tmp_path, store, word):
+    """It is said at the start, not at the first send, and without the password."""
     (told,) = mistakes(tmp_path, f'store = "{store}"')
     assert told.startswith("store: ")
     assert word in told
+    assert "hunt" not in told
+    assert "er2" not in told
+
+
+@pytest.mark.parametrize(
+    ("store", "printed"),
+    [
+        ("postgresql://codes:hunter2@db.example.com/codes", "postgresql://db.example.com/codes"),
+        ("postgres://db:6543/codes?password=hunter2", "postgresql://db:6543/codes"),
+        (
+            "postgresql://codes:hunter2@one:5432,two:5433/codes?target_session_attrs=read-write",
+            "postgresql://one:5432,two:5433/codes",
+        ),
+        ("postgresql://codes:hunter2@[::1]:5432/codes", "postgresql://[::1]:5432/codes"),
+        ("postgresql://db?dbname=codes&password=hunter2", "postgresql://db/codes"),
+        ("postgresql:///codes?host=/run/postgresql", "postgresql:///run/postgresql/codes"),
+        ("postgresql://:hunter%402@%2Frun%2Fpg/codes", "postgresql://%2Frun%2Fpg/codes"),
+        ("postgresql:///codes", "postgresql:///codes"),
+    ],
+)
+def test_a_server_prints_as_hosts_and_database(tmp_path, store, printed):
+    """Settings end up in logs and reports; whoever connects asks for all of it."""
+    settings = loaded(tmp_path, STORE=store)
+    assert settings.address.whole == store
+    assert type(settings.address.whole) is str
+    assert not settings.address.is_embedded
+    assert f"{settings.address}" == str(settings.address) == printed
+    assert repr(printed) in repr(settings)
+    for shown in (repr(settings), str(settings), f"{settings.store:>99}", "%s" % settings.store):  # noqa: UP031
+        assert "hunter" not in shown
+
+
+def test_settings_made_by_hand_print_no_password_either():
+    """Nor does an address that nobody checked."""
+    for store in ("postgresql://codes:hunter2@db/codes", "postgresql://codes:hunt/er2@db", "x:y"):
+        settings = Settings(store=store)
+        assert settings.address.whole == store
+        assert "hunt" not in repr(msgspec.structs.replace(settings, sandbox=True))
+
+
+def test_what_postgresql_is_given_comes_from_its_section(tmp_path):
+    assert loaded(tmp_path).postgresql == Postgresql(connections=10, pgbouncer=False)
+    settings = loaded(tmp_path, "[postgresql]\nconnections = 4\n", POSTGRESQL__PGBOUNCER="true")
+    assert settings.postgresql == Postgresql(connections=4, pgbouncer=True)
+    for few in (0, 101):
+        (told,) = mistakes(tmp_path, f"[postgresql]\nconnections = {few}\n")
+        assert told.startswith("postgresql.connections: ")
 
 
 def test_a_store_anywhere_has_four_slashes(tmp_path):

@@ -5,6 +5,7 @@ import json
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -154,5 +155,37 @@ def test_a_store_is_opened_under_its_own_ring_only(tmp_path):
     asyncio.run(start("ring.json"))
     asyncio.run(start("ring.json"))
     with pytest.raises(ConfigInvalid, match=r"keys\.path"):
+        asyncio.run(start("absent.json"))
+    assert not (tmp_path / "absent.json").exists()
+    keyring.load_or_make(tmp_path / "other.json")
+    with pytest.raises(ConfigInvalid, match=r"keys\.path"):
         asyncio.run(start("other.json"))
     asyncio.run(start("ring.json"))
+
+
+def test_of_two_first_starts_with_a_ring_each_one_is_refused_and_takes_its_ring_back(
+    tmp_path, monkeypatch
+):
+    """Two machines of a fleet may start at once; what the later one made must not stay in the way
+    of the copy that it needs."""
+
+    async def start(ring):
+        settings = Settings(data=str(tmp_path), keys=Keys(path=str(tmp_path / ring)))
+        async with bootstrap(settings, deliver=False):
+            pass
+
+    make = keyring.load_or_make
+
+    def beaten(path):
+        """Our ring is made, and before it is pinned another process has pinned its own."""
+        monkeypatch.undo()
+        keys = make(path)
+        with ThreadPoolExecutor(1) as another:
+            another.submit(asyncio.run, start("first.json")).result()
+        return keys
+
+    monkeypatch.setattr(keyring, "load_or_make", beaten)
+    with pytest.raises(ConfigInvalid, match="restore your copy"):
+        asyncio.run(start("later.json"))
+    assert not (tmp_path / "later.json").exists()
+    asyncio.run(start("first.json"))

@@ -79,6 +79,10 @@ accounts.command(f"{_account}:enable", name="enable", help="Serve a disabled one
 accounts.command(f"{_account}:key", name="key", help="Make an access key; it is shown once.")
 accounts.command(f"{_account}:revoke", name="revoke", help="Revoke an access key.")
 
+stores = App(name="store", help="Look after the store.")
+commands.command(stores)
+stores.command("watchword.cli.store:migrate", name="migrate", help="Bring its schema up to date.")
+
 
 def main() -> None:
     """Run the command that the shell asked for."""

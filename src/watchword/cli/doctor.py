@@ -6,8 +6,8 @@ import asyncio
 import shutil
 import stat
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -17,7 +17,7 @@ from watchword.cli.refusal import explained
 from watchword.config import Settings
 
 if TYPE_CHECKING:
-    from watchword.bootstrap import Service
+    from watchword.bootstrap import Service, Stage
 
     Look = Callable[[Service], AsyncIterator["Finding"]]
 
@@ -25,7 +25,6 @@ PROBE_S = 5
 LONGEST_USUAL_TTL_S = 600
 LEAST_FREE = 1 << 30
 NO_SPACE = 64 << 20
-FULL = 2  # PRAGMA synchronous
 SIGNS = {"ok": "ok     ", "note": "note   ", "broken": "BROKEN "}
 
 
@@ -43,11 +42,11 @@ class Probed(Protocol):
     async def ready(self) -> None: ...
 
 
-@runtime_checkable
-class Durable(Protocol):
-    """A store on a disk of this machine."""
+class Examined(Protocol):
+    """A store, as far as it is looked at here."""
 
-    async def durability(self) -> tuple[str, int]: ...
+    async def ready(self) -> None: ...
+    async def examine(self) -> Sequence[Any]: ...
 
 
 def doctor(*, json: AsJson = False, where: Where = HERE) -> int:
@@ -70,24 +69,43 @@ def _examined(where: Where) -> Iterator[Finding]:
         yield Finding("broken", sentence)
         return
     yield Finding("ok", f"The settings are read; the data folder is {settings.folder.resolve()}.")
+    if not settings.address.is_embedded:
+        yield Finding("ok", f"The store is {settings.address}.")
     for look in (_terms, _space, _server):
         yield from look(settings)
     yield from _state(settings)
 
 
 def _state(settings: Settings) -> Iterator[Finding]:
-    """What the folder holds. What is missing is told, never made."""
-    from watchword.bootstrap import has_store
+    """What the folder and the store hold. What is missing is told, never made."""
+    from watchword.bootstrap import Stage
 
-    yield (ring := _keyring(settings, has_store=has_store(settings)))
-    if has_store(settings):
+    try:
+        stage = asyncio.run(_stage(settings))
+    except Exception as error:
+        if (sentence := explained(error)) is None:
+            raise
+        yield Finding("broken", sentence)
+        stage = None
+    yield (ring := _keyring(settings, is_started=stage is Stage.STARTED))
+    if stage is Stage.STARTED:
         if settings.keyring_path.exists():
             looks = (_store, _ring, _providers, _credentials, _dialects)
             yield from asyncio.run(_opened(settings, *looks))
         return
-    yield Finding("note", f"There is no store yet; the first start makes {settings.store_path}.")
+    if stage is Stage.MADE:
+        yield from asyncio.run(_unused(settings))
+    elif stage is Stage.ABSENT:
+        place = settings.store_path if settings.address.is_embedded else "it there"
+        yield Finding("note", f"There is no store yet; the first start makes {place}.")
     if ring.state != "broken":
         yield from _rehearsed(settings)
+
+
+async def _stage(settings: Settings) -> Stage:
+    from watchword.bootstrap import stage
+
+    return await stage(settings)
 
 
 def _rehearsed(settings: Settings) -> Iterator[Finding]:
@@ -117,16 +135,17 @@ def _space(settings: Settings) -> Iterator[Finding]:
     there = next(place for place in (folder, *folder.parents) if place.is_dir())
     free = shutil.disk_usage(there).free
     said = f"{free / (1 << 30):.1f} GiB are free for the data folder."
-    if free < NO_SPACE:
+    if free < NO_SPACE and settings.address.is_embedded:
         yield Finding("broken", f"{said} Sends will be refused: make room.")
     else:
         yield Finding("ok" if free >= LEAST_FREE else "note", said)
 
 
-def _keyring(settings: Settings, *, has_store: bool) -> Finding:
+def _keyring(settings: Settings, *, is_started: bool) -> Finding:
     path = settings.keyring_path
-    if not path.exists() and has_store:
-        return Finding("broken", f"The key ring is missing: restore your copy to {path}.")
+    if not path.exists() and is_started:
+        fleet = "" if settings.address.is_embedded else ", or copy keyring.json of another machine"
+        return Finding("broken", f"The key ring is missing: restore your copy to {path}{fleet}.")
     if not path.exists():
         return Finding("note", f"There is no key ring yet; the first start makes {path}.")
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -162,18 +181,28 @@ async def _opened(settings: Settings, *looks: Look) -> list[Finding]:
 
 
 async def _store(service: Service) -> AsyncIterator[Finding]:
-    await service.store.ready()
-    yield Finding("ok", "The store opens, and takes a write.")
-    if isinstance(service.store, Durable):
-        mode, level = await service.store.durability()
-        if (mode, level) == ("wal", FULL):
-            yield Finding("ok", "The store keeps what it acknowledged (WAL, synchronous FULL).")
-        else:
-            yield Finding(
-                "broken",
-                f"The store runs as {mode}, synchronous {level}: put it on a "
-                "local disk, where SQLite can use WAL.",
-            )
+    for finding in await _examine(service.store):
+        yield finding
+
+
+async def _examine(store: Examined) -> list[Finding]:
+    await store.ready()
+    findings = [Finding("ok", "The store opens, and takes a write.")]
+    return findings + [Finding(remark.state, remark.what) for remark in await store.examine()]
+
+
+async def _unused(settings: Settings) -> list[Finding]:
+    """A store that was made, and that nothing was started on."""
+    from watchword.bootstrap import opened
+
+    nothing = Finding("note", "Nothing was started on this store yet: start watchword serve.")
+    try:
+        async with opened(settings) as store:
+            return [*await _examine(store), nothing]
+    except Exception as error:
+        if (sentence := explained(error)) is None:
+            raise
+        return [Finding("broken", sentence)]
 
 
 async def _ring(service: Service) -> AsyncIterator[Finding]:

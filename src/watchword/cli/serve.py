@@ -157,6 +157,7 @@ def welcome(settings: Settings, serving: Serving, readable_by: str, tls: Tls | N
     """Say where to look first."""
     print(f"watchword answers at {serving.base_url} (its calls: {serving.base_url}/openapi.json)")
     print(f"  data     {settings.folder.resolve()}")
+    print(f"  store    {settings.address}")
     if serving.admin_url:
         print(f"  metrics  {serving.admin_url}/metrics")
     if settings.sandbox:

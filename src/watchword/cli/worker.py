@@ -15,7 +15,8 @@ def worker(*, where: Where = HERE) -> int:
     async def deliver() -> None:
         stop = answering.told_to_stop()  # whoever reads the next line may send the signal at once
         async with bootstrap(settings, deliver=True):
-            print(f"Delivering from the outbox in {settings.folder.resolve()}.", flush=True)
+            place = settings.folder.resolve() if settings.address.is_embedded else settings.address
+            print(f"Delivering from the outbox in {place}.", flush=True)
             await stop.wait()
 
     answering.run(settings, deliver())

@@ -30,6 +30,21 @@ class Shell:
 
 @pytest.fixture
 def shell(tmp_path, capsys, monkeypatch):
-    for name in ("WATCHWORD_URL", "WATCHWORD_KEY", "WATCHWORD_DATA"):
+    for name in ("WATCHWORD_URL", "WATCHWORD_KEY", "WATCHWORD_DATA", "WATCHWORD_STORE"):
         monkeypatch.delenv(name, raising=False)
     return Shell(tmp_path / "data", capsys)
+
+
+@pytest.fixture
+def database(postgres, monkeypatch):
+    """The address of an empty database, which is the store of every shell of the test."""
+    address = postgres.create_database()
+    monkeypatch.setenv("WATCHWORD_STORE", address)
+    yield address
+    postgres.drop_database(address)
+
+
+@pytest.fixture
+def neighbour(shell, tmp_path, capsys):
+    """The shell of another machine."""
+    return Shell(tmp_path / "neighbour", capsys)

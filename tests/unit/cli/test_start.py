@@ -10,7 +10,7 @@ from watchword.cli import run
 HEAVY = {
     *("starlette", "uvicorn", "uvloop", "httptools", "jinja2", "babel", "cryptography"),
     *("structlog", "httpx2", "aiosmtplib", "phonenumbers", "email_validator"),
-    *("prometheus_client", "sqlite3", "asyncio"),
+    *("prometheus_client", "sqlite3", "asyncpg", "asyncio"),
 }
 PROGRAM = (
     "import sys; from watchword.cli import run; code = run(sys.argv[1:]); "
@@ -18,15 +18,29 @@ PROGRAM = (
 )
 
 
-@pytest.mark.parametrize("words", [["--help"], ["app", "--help"], ["serve", "--help"]])
-def test_help_imports_nothing_heavy(words):
-    """Asking how to use watchword costs nothing."""
+def started(*words):
+    """What a command said, and the libraries that it loaded."""
     asked = subprocess.run(
         [sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=True
     )
-    loaded = {module.split(".")[0] for module in asked.stderr.split()}
+    return asked.stdout, {module.split(".")[0] for module in asked.stderr.split()}
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["app", "--help"], ["store", "--help"], ["serve", "--help"]]
+)
+def test_help_imports_nothing_heavy(words):
+    """Asking how to use watchword costs nothing."""
+    said, loaded = started(*words)
     assert loaded.isdisjoint(HEAVY), loaded & HEAVY
-    assert "Usage: watchword" in asked.stdout
+    assert "Usage: watchword" in said
+
+
+def test_a_store_in_a_file_loads_no_servers_driver(tmp_path):
+    """What only a fleet needs costs only a fleet."""
+    _, loaded = started("app", "list", "--data", str(tmp_path))
+    assert "sqlite3" in loaded
+    assert "asyncpg" not in loaded
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,16 @@ _ELSEWHERE = {"25006", "57P01", "57P02", "57P03"}
 """This server takes no writes, or goes down: another connection may find one that does."""
 _NEVER_BEGUN = {"25006", "57P03"}
 
+TROUBLE = (
+    OSError,
+    EOFError,
+    UnicodeError,  # a host that cannot be one
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # none of several hosts is what target_session_attrs asks for
+)
+"""What opening or using a connection may raise, besides what is cancelled."""
+
 Row: TypeAlias = Any
 """A row by number and by name; the driver ships no types."""
 
@@ -82,6 +92,9 @@ def translated(error: BaseException, address: str) -> StoreUnavailable:
         said = f"no answer within {PATIENCE_S} s"
     elif isinstance(error, OSError):
         said = error.strerror or str(error)
+        said = f"{said}: {error.filename}" if error.filename else said
+    elif isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        said = str(error)
     else:
         said = type(error).__name__
     return StoreUnavailable(f"The store at {place(address)} cannot be used: {said.rstrip('.')}.")
@@ -93,7 +106,9 @@ class Connections:
     def __init__(self, address: str, terms: Terms) -> None:
         self._address, self._terms = address, terms
         self._idle: list[Any] = []
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._made = 0
         self._closed = False
 
@@ -106,10 +121,11 @@ class Connections:
         `repeatable` also after the connection broke and nobody can tell.
         """
         deadline = time.monotonic() + PATIENCE_S
+        may_look_elsewhere = True
         while True:
             try:
                 connection = await self._take(deadline)
-            except _TROUBLE as trouble:
+            except TROUBLE as trouble:
                 raise translated(trouble, self._address) from trouble
             try:
                 rows: Sequence[Row] = await connection.fetch(
@@ -119,17 +135,21 @@ class Connections:
                 self._give_back(connection, trusted=refusal.sqlstate not in _ELSEWHERE)
                 if _is_ours(refusal):
                     raise
-                may_go_on = (
-                    refusal.sqlstate in _ROLLED_BACK
-                    or refusal.sqlstate in _NEVER_BEGUN
-                    or (repeatable and refusal.sqlstate in _ELSEWHERE)
+                may_go_on = refusal.sqlstate in _ROLLED_BACK or (
+                    may_look_elsewhere
+                    and (
+                        refusal.sqlstate in _NEVER_BEGUN
+                        or (repeatable and refusal.sqlstate in _ELSEWHERE)
+                    )
                 )
+                may_look_elsewhere = refusal.sqlstate in _ROLLED_BACK
                 if not may_go_on or time.monotonic() >= deadline:
                     raise translated(refusal, self._address) from refusal
-            except _TROUBLE as trouble:
+            except TROUBLE as trouble:
                 self._give_back(connection, trusted=False)
-                is_late = isinstance(trouble, TimeoutError) or time.monotonic() >= deadline
-                if is_late or not repeatable:
+                may_go_on = repeatable and may_look_elsewhere
+                may_look_elsewhere = False
+                if not may_go_on or isinstance(trouble, TimeoutError):
                     raise translated(trouble, self._address) from trouble
             except BaseException:
                 self._give_back(connection, trusted=False)
@@ -140,8 +160,10 @@ class Connections:
 
     async def close(self) -> None:
         self._closed = True
+        if self._timer:
+            self._timer.cancel()
         for connection in self._idle:
-            with suppress(*_TROUBLE):
+            with suppress(*TROUBLE):
                 await connection.close(timeout=PATIENCE_S)
         self._idle.clear()
 
@@ -160,7 +182,7 @@ class Connections:
                 raise TimeoutError
             if self._made < self._terms.connections:
                 return await self._make(left)
-            await self._wait(left)
+            await self._wait(deadline)
 
     async def _make(self, within: float) -> Any:
         self._made += 1
@@ -172,19 +194,30 @@ class Connections:
             self._wake()
             raise
 
-    async def _wait(self, within: float) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+    async def _wait(self, deadline: float) -> None:
+        """Until a connection is given back. All have the same patience, so the first in the row is
+        the first to lose it, and one timer does for all."""
+        turn: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append((deadline, turn))
+        if self._timer is None:
+            self._timer = self._loop.call_later(deadline - time.monotonic(), self._give_up)
         try:
-            async with asyncio.timeout(within):
-                await turn
-        except BaseException:
-            if turn.done() and not turn.cancelled():
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
                 self._wake()  # it was ours, and now it is somebody else's
-            else:
-                with suppress(ValueError):
-                    self._waiting.remove(turn)
             raise
+
+    def _give_up(self) -> None:
+        """Turn those away whose time is over."""
+        self._timer = None
+        while self._waiting and self._waiting[0][0] <= time.monotonic():
+            _, turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(TimeoutError())
+        if self._waiting:
+            left = self._waiting[0][0] - time.monotonic()
+            self._timer = self._loop.call_later(left, self._give_up)
 
     def _give_back(self, connection: Any, *, trusted: bool) -> None:
         """One that is not trusted goes, and with it all that lie idle: what befell it may have
@@ -205,7 +238,7 @@ class Connections:
 
     def _wake(self) -> None:
         while self._waiting:
-            turn = self._waiting.popleft()
+            _, turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
@@ -214,6 +247,3 @@ class Connections:
 def _is_ours(refusal: asyncpg.PostgresError) -> bool:
     """Raised by a function of ours, for its caller."""
     return str(refusal.sqlstate).startswith("WW")
-
-
-_TROUBLE = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError, EOFError)

@@ -18,7 +18,7 @@ async def examine(connections: Connections, offset: timedelta) -> list[Remark]:
     (found,) = await connections.fetch(SQL["settings"], repeatable=True)
     slots = await connections.fetch(SQL["slots"], repeatable=True)
     return [
-        Remark("ok", f"The store is PostgreSQL {found['version']}, and takes a write."),
+        Remark("ok", f"It is PostgreSQL {found['version']}."),
         _durable(found),
         _isolated(found),
         *_standbys(found),

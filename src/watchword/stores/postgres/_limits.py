@@ -11,6 +11,7 @@ from watchword.domain.quota import Demand, Meter, Quota, Scope
 from watchword.errors import QuotaExceeded
 from watchword.stores._instants import maybe_micros, span
 from watchword.stores._refusals import exceeded
+from watchword.stores.postgres._literals import NONE, numbers, octets
 
 SHARE = 32
 """How many units of a quota make one share, where it has not too many."""
@@ -27,38 +28,30 @@ class _Ring(NamedTuple):
     quotas: tuple[Quota, ...]
 
 
-class _Counted(NamedTuple):
-    ring: _Ring
-    demand: Demand
-
-
 class Rings:
     """What an act spends, in the order of the counters: nobody then waits in a circle."""
 
     def __init__(self, demands: Sequence[Demand]) -> None:
+        self._counted = [(one.counter, ring, one) for one in demands for ring in _rings(one.meter)]
         self._demands = demands
-        self._counted = [_Counted(ring, one) for one in demands for ring in _rings(one.meter)]
-        self._counted.sort(key=lambda one: (one.demand.counter, one.ring.kind))
+        if len(self._counted) > 1:
+            self._counted.sort(key=lambda one: (one[0], one[1].kind))
 
-    def arrays(self) -> tuple[list[object], ...]:
-        """Counters, kinds, shares, firsts, amounts, spans, and bounds of calendar windows."""
-        counted = self._counted
-        quotas = [quota for one in counted for quota in one.ring.quotas]
-        firsts = accumulate((len(one.ring.quotas) for one in counted), initial=1)
-        return (
-            [one.demand.counter for one in counted],
-            [one.ring.kind for one in counted],
-            [one.ring.shares for one in counted],
-            list(firsts),
-            [quota.amount for quota in quotas],
-            [span(quota.window) for quota in quotas],
-            [maybe_micros(one.demand.opens_at) for one in counted],
-            [maybe_micros(one.demand.closes_at) for one in counted],
-        )
+    def arrays(self) -> tuple[str, ...]:
+        """Counters, kinds, shares, firsts, amounts, spans, longest, largest, and the bounds of
+        calendar windows, as literals."""
+        if not self._counted:
+            return _NOTHING
+        shape = _shape(tuple(ring for _, ring, _ in self._counted))
+        opens_at = closes_at = NONE
+        if any(one.closes_at for _, _, one in self._counted):
+            opens_at = numbers(maybe_micros(one.opens_at) for _, _, one in self._counted)
+            closes_at = numbers(maybe_micros(one.closes_at) for _, _, one in self._counted)
+        return (octets(counter for counter, _, _ in self._counted), *shape, opens_at, closes_at)
 
     def refusal(self, waits: Sequence[int]) -> QuotaExceeded | None:
         """For the longest wait, and of equal ones for what was demanded first; None without any."""
-        owners = [(one.demand, quota) for one in self._counted for quota in one.ring.quotas]
+        owners = [(demand, quota) for _, ring, demand in self._counted for quota in ring.quotas]
         refused = [
             (wait, -self._demands.index(demand), -demand.meter.quotas.index(quota), quota, demand)
             for wait, (demand, quota) in zip(waits, owners, strict=True)
@@ -68,6 +61,23 @@ class Rings:
             return None
         wait, _, _, quota, demand = max(refused, key=lambda one: one[:3])
         return exceeded(wait, quota, demand)
+
+
+_NOTHING = (NONE,) * 10
+
+
+@lru_cache(1024)
+def _shape(rings: tuple[_Ring, ...]) -> tuple[str, ...]:
+    quotas = [quota for ring in rings for quota in ring.quotas]
+    return (
+        numbers(ring.kind for ring in rings),
+        numbers(ring.shares for ring in rings),
+        numbers(accumulate((len(ring.quotas) for ring in rings), initial=1)),
+        numbers(quota.amount for quota in quotas),
+        numbers(span(quota.window) for quota in quotas),
+        numbers(max(span(quota.window) for quota in ring.quotas) for ring in rings),
+        numbers(max(quota.amount for quota in ring.quotas) for ring in rings),
+    )
 
 
 @lru_cache(256)

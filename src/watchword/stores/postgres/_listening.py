@@ -10,10 +10,8 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-import asyncpg
-
 from watchword.errors import StoreUnavailable
-from watchword.stores.postgres._connections import Connections, Terms, connect
+from watchword.stores.postgres._connections import TROUBLE, Connections, Terms, connect
 from watchword.stores.postgres._queries import SQL
 
 TELL_EVERY_S = 0.05
@@ -62,7 +60,7 @@ class Listener:
 
     async def _listen_for_ever(self) -> None:
         while True:
-            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with suppress(*TROUBLE):
                 await self._listen()
             await asyncio.sleep(_TRY_AGAIN_S)
 

@@ -11,11 +11,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
-
 from watchword.errors import StoreUnavailable
 from watchword.stores._statements import migrations, scripts
-from watchword.stores.postgres._connections import OLDEST, PATIENCE_S, Terms, connect, translated
+from watchword.stores.postgres._connections import (
+    OLDEST,
+    PATIENCE_S,
+    TROUBLE,
+    Terms,
+    connect,
+    translated,
+)
 
 _LOCK = 0x7761746368776F72
 """Held by whoever migrates; "watchwor" in ASCII."""
@@ -36,7 +41,6 @@ async def migrate(address: str, terms: Terms = Terms()) -> tuple[int, int]:  # n
     """
     steps = migrations(__package__)
     async with _visiting(address, terms) as connection:
-        _refuse_an_old_server(connection)
         before = await _version(connection)
         if before < len(steps):
             async with connection.transaction():
@@ -54,12 +58,13 @@ async def _visiting(address: str, terms: Terms) -> AsyncIterator[Any]:
     try:
         async with asyncio.timeout(2 * PATIENCE_S):
             connection = await connect(address, terms, patience_s=0)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as trouble:
+    except TROUBLE as trouble:
         raise translated(trouble, address) from trouble
     try:
+        _refuse_an_old_server(connection)
         async with asyncio.timeout(_LONGEST_S):
             yield connection
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as trouble:
+    except TROUBLE as trouble:
         raise translated(trouble, address) from trouble
     finally:
         connection.terminate()

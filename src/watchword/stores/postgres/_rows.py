@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from watchword.domain.challenge import Challenge, Draw, State
@@ -12,22 +13,26 @@ from watchword.domain.purpose import Purpose
 from watchword.ports import Record, Write
 from watchword.stores._instants import instant, maybe_instant, maybe_micros, span
 from watchword.stores.postgres._connections import Row
+from watchword.stores.postgres._literals import numbers
 
 _PURPOSES = {purpose.value: purpose for purpose in Purpose}
 _STATES = {state.value: state for state in State}
 
 
-def budget_array(budget: Budget) -> list[int]:
+@lru_cache(64)
+def budget_array(budget: Budget) -> str:
     """As functions/3_failures.sql wants it."""
-    return [
-        span(budget.window),
-        budget.per_network,
-        budget.per_destination,
-        budget.in_a_row,
-        span(budget.rest),
-        span(budget.kept),
-        int(budget.hard_stop),
-    ]
+    return numbers(
+        (
+            span(budget.window),
+            budget.per_network,
+            budget.per_destination,
+            budget.in_a_row,
+            span(budget.rest),
+            span(budget.kept),
+            int(budget.hard_stop),
+        )
+    )
 
 
 def write_arrays(writes: Sequence[Write]) -> tuple[list[Any], ...]:

@@ -1,13 +1,21 @@
 -- Every statement the store runs, by name. Instants are microseconds since 1970 in UTC.
 
 -- name: issue
+-- Lists come as literals: the driver takes its time over each element of an array.
 SELECT watchword.issue(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-    $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37);
+    $22, $23, $24, $25, $26::text::bigint[], $27, $28, $29, $30::text::bytea[], $31::text::bigint[],
+    $32::text::int[], $33::text::int[], $34::text::int[], $35::text::bigint[], $36::text::bigint[],
+    $37::text::int[], $38::text::bigint[], $39::text::bigint[]);
 
 -- name: attempt
 SELECT watchword.attempt(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
+    $1, $2, $3, $4, $5, $6, $7, $8::text::bytea[], $9, $10, $11::text::bigint[]);
+
+-- name: attempt_with_effect
+SELECT watchword.attempt(
+    $1, $2, $3, $4, $5, $6, $7, $8::text::bytea[], $9, $10, $11::text::bigint[], $12, $13, $14, $15,
+    $16);
 
 -- name: cancel
 SELECT id, app_id, purpose, channel, slot, destination, subject, masked, recipient, code_length,
@@ -92,10 +100,16 @@ WHERE kind = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY key COLLATE
 SELECT watchword.write($1, $2, $3, $4, $5, $6);
 
 -- name: spend
-SELECT watchword.spend($1, $2, $3, $4, $5, $6, $7, $8, $9);
+SELECT watchword.spend(
+    $1, $2::text::bytea[], $3::text::bigint[], $4::text::int[], $5::text::int[], $6::text::int[],
+    $7::text::bigint[], $8::text::bigint[], $9::text::int[], $10::text::bigint[],
+    $11::text::bigint[]);
 
 -- name: look
-SELECT waits, is_begun FROM watchword.look($1, $2, $3, $4, $5, $6, $7, $8, $9);
+SELECT waits, is_begun FROM watchword.look(
+    $1, $2::text::bytea[], $3::text::bigint[], $4::text::int[], $5::text::int[], $6::text::int[],
+    $7::text::bigint[], $8::text::bigint[], $9::text::int[], $10::text::bigint[],
+    $11::text::bigint[]);
 
 -- name: forget
 WITH trails AS (DELETE FROM watchword.trails WHERE counter = ANY ($1))
@@ -106,7 +120,9 @@ SELECT watchword.unlock($1);
 
 -- name: touch
 -- A word in the log that a COMMIT has to put on the disk, and on every synchronous standby; no row.
-SELECT pg_logical_emit_message(true, 'watchword', '');
+-- Nothing where the database is read only.
+SELECT pg_logical_emit_message(true, 'watchword', '')
+WHERE current_setting('transaction_read_only') = 'off';
 
 -- name: notify
 SELECT pg_notify('watchword', $1);

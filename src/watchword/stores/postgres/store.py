@@ -42,6 +42,7 @@ from watchword.stores.postgres._connections import Connections, Row, Terms
 from watchword.stores.postgres._examining import examine
 from watchword.stores.postgres._limits import Rings
 from watchword.stores.postgres._listening import Listener, Notifier
+from watchword.stores.postgres._literals import octets
 from watchword.stores.postgres._queries import SQL
 from watchword.stores.postgres._rows import (
     budget_array,
@@ -170,15 +171,15 @@ class PostgresStore:
     async def attempt(self, attempt: Attempt, now: datetime) -> Judged:
         at = micros(now)
         told = await self._act(
-            "attempt",
+            "attempt_with_effect" if attempt.effect else "attempt",
             at,
             *_once(attempt.once, at),
             *_naming(attempt.challenge_id, attempt.app_id),
-            attempt.given.digests,
+            octets(attempt.given.digests),
             attempt.given.subject,
             attempt.network,
             budget_array(attempt.budget),
-            *write_arrays(attempt.effect),
+            *(write_arrays(attempt.effect) if attempt.effect else ()),
             repeatable=attempt.once is not None,
         )
         match told:
@@ -290,7 +291,8 @@ class PostgresStore:
         return Swept(*await self._sweeper.sweep(micros(now), most))
 
     async def ready(self) -> None:
-        await self._connections.fetch(SQL["touch"], repeatable=True)
+        if not await self._connections.fetch(SQL["touch"], repeatable=True):
+            raise StoreUnavailable("The store is read only.")
 
     async def examine(self) -> Sequence[Remark]:
         await self._measure()

@@ -8,19 +8,19 @@ DECLARE
     _found watchword.onces;
 BEGIN
     LOOP
-        SELECT * INTO _found FROM watchword.onces o WHERE o.key = _key;
-        IF FOUND AND _found.expires_at > _at THEN
-            IF _found.request <> _request THEN
-                RETURN '["reused"]';
-            END IF;
-            RETURN json_build_array('again', _found.answer);
-        END IF;
         INSERT INTO watchword.onces AS o (key, request, expires_at) VALUES (_key, _request, _until)
         ON CONFLICT (key) DO UPDATE
         SET request = excluded.request, answer = NULL, expires_at = excluded.expires_at
         WHERE o.expires_at <= _at;
         IF FOUND THEN
             RETURN NULL;
+        END IF;
+        SELECT * INTO _found FROM watchword.onces o WHERE o.key = _key AND o.expires_at > _at;
+        IF FOUND THEN
+            IF _found.request <> _request THEN
+                RETURN '["reused"]';
+            END IF;
+            RETURN json_build_array('again', _found.answer);
         END IF;
     END LOOP;
 END $$;

@@ -32,7 +32,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.hold(
-    _destination bytea, _network bytea, _budget bigint[], _at bigint,
+    _destination bytea, _network bytea, _budget bigint[], _at bigint, _is_likely_new boolean,
     OUT failed boolean, OUT wait bigint, OUT amount bigint
 ) LANGUAGE plpgsql AS $$
 -- Hold a destination until the act is over: whoever else acts on it waits, and nobody else does. Says
@@ -44,14 +44,17 @@ DECLARE
 BEGIN
     failed := false;
     LOOP
+        IF _is_likely_new THEN
+            INSERT INTO watchword.destinations (destination, idle_at)
+            VALUES (_destination, _at + 86400000000) ON CONFLICT DO NOTHING;
+            IF FOUND THEN
+                RETURN;
+            END IF;
+        END IF;
         SELECT d.instants, d.streak INTO _instants, _streak
         FROM watchword.destinations d WHERE d.destination = _destination FOR UPDATE;
         EXIT WHEN FOUND;
-        INSERT INTO watchword.destinations (destination, idle_at)
-        VALUES (_destination, _at + 86400000000) ON CONFLICT DO NOTHING;
-        IF FOUND THEN
-            RETURN;
-        END IF;
+        _is_likely_new := true;
     END LOOP;
     IF _streak = 0 THEN
         RETURN;

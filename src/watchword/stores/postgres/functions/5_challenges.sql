@@ -50,7 +50,7 @@ CREATE OR REPLACE FUNCTION watchword.issue(
     _resend text, _interval bigint, _redraw_for text, _only text, _only_serial bigint, _network bytea, _budget bigint[],
     _carried_by text, _code bytea, _cancel_if_refused boolean,
     _counters bytea[], _kinds bigint[], _shares int[], _firsts int[], _amounts int[],
-    _spans bigint[], _opens_at bigint[], _closes_at bigint[]
+    _spans bigint[], _longest bigint[], _largest int[], _opens_at bigint[], _closes_at bigint[]
 ) RETURNS json LANGUAGE plpgsql AS $$
 -- See ports.ChallengeStore.issue. Refusals first.
 DECLARE
@@ -75,7 +75,7 @@ BEGIN
     END IF;
     <<act>>
     BEGIN
-        _failures := watchword.hold(_destination, _network, _budget, _at);
+        _failures := watchword.hold(_destination, _network, _budget, _at, true);
         IF _failures.wait IS NOT NULL THEN
             _answer := json_build_array('failures', _failures.wait, _failures.amount);
             EXIT act;
@@ -108,7 +108,8 @@ BEGIN
         END IF;
         IF cardinality(_counters) > 0 THEN
             _waits := watchword.spend(
-                _at, _counters, _kinds, _shares, _firsts, _amounts, _spans, _opens_at, _closes_at);
+                _at, _counters, _kinds, _shares, _firsts, _amounts, _spans, _longest, _largest,
+                _opens_at, _closes_at);
             IF _waits IS NOT NULL THEN
                 _answer := json_build_array('spent', _waits);
                 EXIT act;
@@ -185,8 +186,8 @@ END $$;
 CREATE OR REPLACE FUNCTION watchword.attempt(
     _at bigint, _once bytea, _request bytea, _once_until bigint,
     _serial bigint, _id text, _app text, _given bytea[], _subject bytea, _network bytea,
-    _budget bigint[], _record_kinds text[], _keys text[], _versions bigint[], _bodies bytea[],
-    _ends_at bigint[]
+    _budget bigint[], _record_kinds text[] DEFAULT '{}', _keys text[] DEFAULT '{}',
+    _versions bigint[] DEFAULT '{}', _bodies bytea[] DEFAULT '{}', _ends_at bigint[] DEFAULT '{}'
 ) RETURNS json LANGUAGE plpgsql AS $$
 -- See ports.ChallengeStore.attempt: count, judge and consume, in that order, in one act.
 DECLARE
@@ -214,7 +215,7 @@ BEGIN
             _answer := '["not found"]';
             EXIT act;
         END IF;
-        _failures := watchword.hold(_destination, _network, _budget, _at);
+        _failures := watchword.hold(_destination, _network, _budget, _at, false);
         SELECT * INTO _asked FROM watchword.challenges c
         WHERE c.serial = _serial AND c.id = _id AND c.app_id = _app FOR UPDATE;
         IF NOT FOUND THEN

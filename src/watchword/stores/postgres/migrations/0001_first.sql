@@ -88,8 +88,9 @@ CREATE TABLE watchword.trails (
     counter  bytea    NOT NULL,
     kind     bigint   NOT NULL,
     share    int      NOT NULL,
-    instants bigint[] NOT NULL DEFAULT '{}',
+    newest   bigint   NOT NULL DEFAULT 0,
     idle_at  bigint   NOT NULL,
+    instants bigint[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (counter, kind, share)
 ) WITH (
     fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000

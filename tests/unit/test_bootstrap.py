@@ -1,0 +1,75 @@
+"""Settings in, a running service out: whose clock it has, and who is stirred."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from watchword import bootstrap
+from watchword.bootstrap import Stage
+from watchword.config import Settings
+from watchword.stores.sqlite import SqliteStore
+
+AHEAD = timedelta(minutes=2)
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(data=str(tmp_path))
+
+
+@pytest.fixture
+def watching(monkeypatch):
+    """Whom stores tell of what other processes queue."""
+    watching = []
+    monkeypatch.setattr(SqliteStore, "watch", lambda _, tell: watching.append(tell))
+    return watching
+
+
+async def test_time_is_the_stores_for_everyone(settings, monkeypatch):
+    """Processes that share a store agree on the time, whatever their machines say."""
+    monkeypatch.setattr(SqliteStore, "offset", AHEAD)
+    async with bootstrap.bootstrap(settings, deliver=False) as service:
+        for clock in (service.clock, *(lane._clock for lane in service.lanes)):
+            before = datetime.now(UTC)
+            assert before + AHEAD <= clock() <= datetime.now(UTC) + AHEAD
+        monkeypatch.setattr(SqliteStore, "offset", timedelta())
+        assert service.clock() <= datetime.now(UTC)
+
+
+async def test_a_clock_that_is_given_is_used_as_it_is(settings):
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    async with bootstrap.bootstrap(settings, clock=lambda: at, deliver=False) as service:
+        assert service.clock() == at
+
+
+async def test_what_another_process_queues_stirs_its_lane_alone(settings, watching, monkeypatch):
+    stirred = []
+    async with bootstrap.bootstrap(settings) as service:
+        for lane in service.lanes:
+            monkeypatch.setattr(lane, "stir", lambda channel=lane.channel: stirred.append(channel))
+        (tell,) = watching
+        tell("email")
+        tell("carrier pigeon")  # of a process with other settings
+    assert stirred == ["email"]
+
+
+async def test_a_process_that_does_not_deliver_watches_nothing(settings, watching):
+    async with bootstrap.bootstrap(settings, deliver=False):
+        assert watching == []
+
+
+async def test_a_look_at_the_stage_makes_nothing(settings):
+    """Absent, made, started: each only by what somebody did."""
+    assert await bootstrap.stage(settings) is Stage.ABSENT
+    assert not settings.store_path.exists()
+    await bootstrap.migrate(settings)
+    assert await bootstrap.stage(settings) is Stage.MADE
+    assert not settings.keyring_path.exists()
+    async with bootstrap.bootstrap(settings, deliver=False):
+        pass
+    assert await bootstrap.stage(settings) is Stage.STARTED
