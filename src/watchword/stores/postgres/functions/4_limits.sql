@@ -36,66 +36,51 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE OR REPLACE FUNCTION watchword.look_at_trail(
-    _at bigint, _counter bytea, _span bigint, _amount int, _wanted int,
-    OUT shares int, OUT present int, OUT clock bigint
-) LANGUAGE plpgsql STABLE AS $$
--- A split trailing quota: its shares, how many of them are there, and the latest instant it has seen.
--- Where more were granted once, it stays split as far as then.
-BEGIN
-    SELECT count(*), greatest(_wanted, max(t.share) + 1), greatest(_at, max(t.newest))
-    INTO present, shares, clock
-    FROM watchword.trails t WHERE t.counter = _counter AND t.kind = _span;
-END $$;
-
 CREATE OR REPLACE FUNCTION watchword.wait_for_trail(
-    _at bigint, _clock bigint, _counter bytea, _span bigint, _amount int, _shares int
+    _at bigint, _counter bytea, _span bigint, _amount int, _wanted int
 ) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
--- How long until one of its shares has room, 0 where one has. One that is not there has all its room.
+-- How long until a share of a trailing quota has room, 0 where one has. One that is not there has all
+-- its room. Each goes by the latest instant that it has seen.
 DECLARE
     _present int;
+    _shares int;
+    _has_room boolean;
     _frees_at bigint;
 BEGIN
-    SELECT count(*), min(watchword.frees_at(
-               t.instants, watchword.capacity(_amount, _shares, t.share), _span))
-    INTO _present, _frees_at
-    FROM watchword.trails t
-    WHERE t.counter = _counter AND t.kind = _span AND t.share < _amount;
-    IF _present >= least(_shares, _amount) AND _frees_at > _clock THEN
-        RETURN _frees_at - _at;
+    SELECT count(*), greatest(_wanted, max(t.shares)),
+           bool_or(f.frees_at <= greatest(_at, t.newest)) FILTER (WHERE t.share < _amount),
+           min(f.frees_at) FILTER (WHERE t.share < _amount)
+    INTO _present, _shares, _has_room, _frees_at
+    FROM watchword.trails t, watchword.frees_at(
+        t.instants, watchword.capacity(_amount, t.shares, t.share), _span) f (frees_at)
+    WHERE t.counter = _counter AND t.kind = _span;
+    IF _present < _shares OR _has_room THEN
+        RETURN 0;
     END IF;
-    RETURN 0;
-END $$;
-
-CREATE OR REPLACE FUNCTION watchword.look_at_tally(
-    _counter bytea, _opens_at bigint, _closes_at bigint, _wanted int,
-    OUT shares int, OUT present int, OUT opens_at bigint, OUT closes_at bigint
-) LANGUAGE plpgsql STABLE AS $$
--- A calendar quota: its shares, how many of them are there, and the window it is in. A clock that
--- steps back stays in the later one.
-BEGIN
-    SELECT count(*), greatest(_wanted, max(t.share) + 1), greatest(_opens_at, max(t.opens_at)),
-           greatest(_closes_at, max(t.closes_at))
-    INTO present, shares, opens_at, closes_at
-    FROM watchword.tallies t WHERE t.counter = _counter;
+    RETURN _frees_at - _at;
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.wait_for_tally(
-    _at bigint, _opens_at bigint, _closes_at bigint, _counter bytea, _amount int, _shares int
+    _at bigint, _counter bytea, _opens_at bigint, _closes_at bigint, _amount int, _wanted int
 ) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
--- How long until one of its shares has room, 0 where one has.
+-- The same for a calendar quota. A clock that steps back stays in the later window.
 DECLARE
     _present int;
+    _shares int;
     _has_room boolean;
+    _ends_at bigint;
 BEGIN
-    SELECT count(*), bool_or(t.opens_at < _opens_at
-               OR t.amount < watchword.capacity(_amount, _shares, t.share))
-    INTO _present, _has_room
-    FROM watchword.tallies t WHERE t.counter = _counter AND t.share < _amount;
-    IF _present >= least(_shares, _amount) AND NOT _has_room THEN
-        RETURN _closes_at - _at;
+    SELECT count(*), greatest(_wanted, max(t.shares)),
+           bool_or(t.opens_at < _opens_at
+                   OR t.amount < watchword.capacity(_amount, t.shares, t.share))
+               FILTER (WHERE t.share < _amount),
+           min(greatest(_closes_at, t.closes_at)) FILTER (WHERE t.share < _amount)
+    INTO _present, _shares, _has_room, _ends_at
+    FROM watchword.tallies t WHERE t.counter = _counter;
+    IF _present < _shares OR _has_room THEN
+        RETURN 0;
     END IF;
-    RETURN 0;
+    RETURN _ends_at - _at;
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.look(
@@ -108,7 +93,6 @@ CREATE OR REPLACE FUNCTION watchword.look(
 DECLARE
     _instants bigint[];
     _newest bigint;
-    _seen record;
     q int;
 BEGIN
     is_begun := false;
@@ -122,102 +106,113 @@ BEGIN
             is_begun := is_begun
                 OR coalesce(_newest + _longest[r] > greatest(_at, _newest), false);
         ELSIF _kinds[r] > 0 THEN
-            _seen := watchword.look_at_trail(_at, _counters[r], _kinds[r], _amounts[q], _shares[r]);
             waits[q] := watchword.wait_for_trail(
-                _at, _seen.clock, _counters[r], _kinds[r], _amounts[q], _seen.shares);
+                _at, _counters[r], _kinds[r], _amounts[q], _shares[r]);
             is_begun := is_begun OR EXISTS (
                 SELECT FROM watchword.trails t WHERE t.counter = _counters[r] AND t.kind = _kinds[r]
-                AND t.newest + _kinds[r] > _seen.clock);
+                AND t.newest + _kinds[r] > greatest(_at, t.newest));
         ELSE
-            _seen := watchword.look_at_tally(
-                _counters[r], _opens_at[r], _closes_at[r], _shares[r]);
             waits[q] := watchword.wait_for_tally(
-                _at, _seen.opens_at, _seen.closes_at, _counters[r], _amounts[q], _seen.shares);
+                _at, _counters[r], _opens_at[r], _closes_at[r], _amounts[q], _shares[r]);
             is_begun := is_begun OR EXISTS (
                 SELECT FROM watchword.tallies t
-                WHERE t.counter = _counters[r] AND t.opens_at >= _seen.opens_at AND t.amount > 0);
+                WHERE t.counter = _counters[r] AND t.opens_at >= _opens_at[r] AND t.amount > 0);
         END IF;
     END LOOP;
 END $$;
 
+CREATE OR REPLACE FUNCTION watchword.split_trail(_counter bytea, _span bigint, _wanted int, _at bigint)
+RETURNS boolean LANGUAGE plpgsql AS $$
+-- Make the shares that are not there: all of them at first, those that were swept, and those of a
+-- quota that grew. False where all are there. Where more were granted once, it stays split as far.
+DECLARE
+    _present int;
+    _shares int;
+BEGIN
+    SELECT count(*), greatest(_wanted, max(t.shares)) INTO _present, _shares
+    FROM watchword.trails t WHERE t.counter = _counter AND t.kind = _span;
+    IF _present >= _shares THEN
+        RETURN false;
+    END IF;
+    INSERT INTO watchword.trails (counter, kind, share, shares, idle_at)
+    SELECT _counter, _span, s, _shares, _at + _span
+    FROM generate_series(0, _shares - 1) s ON CONFLICT DO NOTHING;
+    UPDATE watchword.trails t SET shares = _shares
+    WHERE t.counter = _counter AND t.kind = _span AND t.shares <> _shares;
+    RETURN true;
+END $$;
+
+CREATE OR REPLACE FUNCTION watchword.split_tally(_counter bytea, _wanted int)
+RETURNS boolean LANGUAGE plpgsql AS $$
+-- The same for a calendar quota.
+DECLARE
+    _present int;
+    _shares int;
+BEGIN
+    SELECT count(*), greatest(_wanted, max(t.shares)) INTO _present, _shares
+    FROM watchword.tallies t WHERE t.counter = _counter;
+    IF _present >= _shares THEN
+        RETURN false;
+    END IF;
+    INSERT INTO watchword.tallies (counter, share, shares)
+    SELECT _counter, s, _shares FROM generate_series(0, _shares - 1) s ON CONFLICT DO NOTHING;
+    UPDATE watchword.tallies t SET shares = _shares
+    WHERE t.counter = _counter AND t.shares <> _shares;
+    RETURN true;
+END $$;
+
 CREATE OR REPLACE FUNCTION watchword.hold_share_of_trail(
     _at bigint, _counter bytea, _span bigint, _amount int, _wanted int,
-    OUT share int, OUT keeps int, OUT clock bigint, OUT wait bigint
+    OUT share int, OUT shares int, OUT wait bigint
 ) LANGUAGE plpgsql AS $$
 -- Hold a share that has room, one that nobody holds if there is any; else say the wait.
-DECLARE
-    _seen record;
 BEGIN
     wait := 0;
     LOOP
-        _seen := watchword.look_at_trail(_at, _counter, _span, _amount, _wanted);
-        clock := _seen.clock;
-        IF _seen.present < _seen.shares THEN
-            INSERT INTO watchword.trails (counter, kind, share, idle_at)
-            SELECT _counter, _span, s, clock + _span
-            FROM generate_series(0, _seen.shares - 1) s ON CONFLICT DO NOTHING;
-        END IF;
-        SELECT t.share INTO share FROM watchword.trails t
+        SELECT t.share, t.shares INTO share, shares FROM watchword.trails t
         WHERE t.counter = _counter AND t.kind = _span AND t.share < _amount
-          AND watchword.frees_at(t.instants, watchword.capacity(_amount, _seen.shares, t.share), _span)
-              <= clock
+          AND watchword.frees_at(
+                  t.instants, watchword.capacity(_amount, t.shares, t.share), _span)
+              <= greatest(_at, t.newest)
         LIMIT 1 FOR UPDATE SKIP LOCKED;
-        IF NOT FOUND THEN
-            wait := watchword.wait_for_trail(_at, clock, _counter, _span, _amount, _seen.shares);
-            IF wait > 0 THEN
-                RETURN;
-            END IF;
-            SELECT t.share INTO share FROM watchword.trails t
-            WHERE t.counter = _counter AND t.kind = _span AND t.share < _amount
-              AND watchword.frees_at(
-                      t.instants, watchword.capacity(_amount, _seen.shares, t.share), _span)
-                  <= clock
-            LIMIT 1 FOR UPDATE;
-        END IF;
-        IF FOUND THEN
-            keeps := watchword.capacity(_amount, _seen.shares, share);
-            RETURN;
-        END IF;
+        EXIT WHEN FOUND;
+        CONTINUE WHEN watchword.split_trail(_counter, _span, _wanted, _at);
+        wait := watchword.wait_for_trail(_at, _counter, _span, _amount, _wanted);
+        EXIT WHEN wait > 0;
+        SELECT t.share, t.shares INTO share, shares FROM watchword.trails t
+        WHERE t.counter = _counter AND t.kind = _span AND t.share < _amount
+          AND watchword.frees_at(
+                  t.instants, watchword.capacity(_amount, t.shares, t.share), _span)
+              <= greatest(_at, t.newest)
+        LIMIT 1 FOR UPDATE;
+        EXIT WHEN FOUND;
     END LOOP;
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.hold_share_of_tally(
     _at bigint, _counter bytea, _opens_at bigint, _closes_at bigint, _amount int, _wanted int,
-    OUT share int, OUT opens_at bigint, OUT closes_at bigint, OUT wait bigint
+    OUT share int, OUT wait bigint
 ) LANGUAGE plpgsql AS $$
--- The same for a calendar quota, with the window that it is in.
-DECLARE
-    _seen record;
+-- The same for a calendar quota.
 BEGIN
     wait := 0;
     LOOP
-        _seen := watchword.look_at_tally(_counter, _opens_at, _closes_at, _wanted);
-        opens_at := _seen.opens_at;
-        closes_at := _seen.closes_at;
-        IF _seen.present < _seen.shares THEN
-            INSERT INTO watchword.tallies (counter, share)
-            SELECT _counter, s FROM generate_series(0, _seen.shares - 1) s ON CONFLICT DO NOTHING;
-        END IF;
         SELECT t.share INTO share FROM watchword.tallies t
         WHERE t.counter = _counter AND t.share < _amount
-          AND (t.opens_at < _seen.opens_at
-               OR t.amount < watchword.capacity(_amount, _seen.shares, t.share))
+          AND (t.opens_at < _opens_at
+               OR t.amount < watchword.capacity(_amount, t.shares, t.share))
         LIMIT 1 FOR UPDATE SKIP LOCKED;
-        IF NOT FOUND THEN
-            wait := watchword.wait_for_tally(
-                _at, opens_at, closes_at, _counter, _amount, _seen.shares);
-            IF wait > 0 THEN
-                RETURN;
-            END IF;
-            SELECT t.share INTO share FROM watchword.tallies t
-            WHERE t.counter = _counter AND t.share < _amount
-              AND (t.opens_at < _seen.opens_at
-                   OR t.amount < watchword.capacity(_amount, _seen.shares, t.share))
-            LIMIT 1 FOR UPDATE;
-        END IF;
-        IF FOUND THEN
-            RETURN;
-        END IF;
+        EXIT WHEN FOUND;
+        CONTINUE WHEN watchword.split_tally(_counter, _wanted);
+        wait := watchword.wait_for_tally(
+            _at, _counter, _opens_at, _closes_at, _amount, _wanted);
+        EXIT WHEN wait > 0;
+        SELECT t.share INTO share FROM watchword.tallies t
+        WHERE t.counter = _counter AND t.share < _amount
+          AND (t.opens_at < _opens_at
+               OR t.amount < watchword.capacity(_amount, t.shares, t.share))
+        LIMIT 1 FOR UPDATE;
+        EXIT WHEN FOUND;
     END LOOP;
 END $$;
 
@@ -233,8 +228,6 @@ DECLARE
     _is_new boolean[] := '{}';  -- made here, with this unit
     _share int[] := '{}';
     _instants bigint[];
-    _newest bigint;
-    _clock bigint[] := '{}';
     _held record;
     q int;
 BEGIN
@@ -244,14 +237,13 @@ BEGIN
         IF _kinds[r] = 0 THEN
             _share[r] := 0;
             LOOP
-                INSERT INTO watchword.trails (counter, kind, share, newest, idle_at, instants)
-                VALUES (_counters[r], 0, 0, _at, _at + _longest[r], ARRAY[_at]) ON CONFLICT DO NOTHING;
+                INSERT INTO watchword.trails (counter, kind, share, shares, newest, idle_at, instants)
+                VALUES (_counters[r], 0, 0, 1, _at, _at + _longest[r], ARRAY[_at]) ON CONFLICT DO NOTHING;
                 _is_new[r] := FOUND;
                 EXIT WHEN FOUND;
-                SELECT t.instants, t.newest INTO _instants, _newest FROM watchword.trails t
+                SELECT t.instants INTO _instants FROM watchword.trails t
                 WHERE t.counter = _counters[r] AND t.kind = 0 AND t.share = 0 FOR UPDATE;
                 IF FOUND THEN
-                    _clock[r] := greatest(_at, _newest);
                     _waits := watchword.look_at_ring(
                         _at, _instants, q, _firsts[r + 1] - 1, _amounts, _spans, _waits);
                     EXIT;
@@ -262,15 +254,12 @@ BEGIN
                 _at, _counters[r], _kinds[r], _amounts[q], _shares[r]);
             _waits[q] := _held.wait;
             _share[r] := _held.share;
-            _largest[r] := _held.keeps;
-            _clock[r] := _held.clock;
+            _largest[r] := watchword.capacity(_amounts[q], _held.shares, _held.share);
         ELSE
             _held := watchword.hold_share_of_tally(
                 _at, _counters[r], _opens_at[r], _closes_at[r], _amounts[q], _shares[r]);
             _waits[q] := _held.wait;
             _share[r] := _held.share;
-            _opens_at[r] := _held.opens_at;
-            _closes_at[r] := _held.closes_at;
         END IF;
     END LOOP;
     IF 0 < ANY (_waits) THEN
@@ -292,9 +281,9 @@ BEGIN
         ELSIF NOT _is_new[r] THEN
             UPDATE watchword.trails t
             SET instants = t.instants[greatest(1, cardinality(t.instants) - _largest[r] + 2) :]
-                    || greatest(t.newest, _clock[r]),
-                newest = greatest(t.newest, _clock[r]),
-                idle_at = greatest(t.newest, _clock[r]) + _longest[r]
+                    || greatest(t.newest, _at),
+                newest = greatest(t.newest, _at),
+                idle_at = greatest(t.newest, _at) + _longest[r]
             WHERE t.counter = _counters[r] AND t.kind = _kinds[r] AND t.share = _share[r];
         END IF;
     END LOOP;

@@ -82,12 +82,13 @@ CREATE TABLE watchword.failures (
 ) WITH (fillfactor = 90);
 
 -- Trailing quotas: rings of the instants at which a counter was spent. Kind 0 has one share, and its
--- quotas have their instants in common; any other kind is the span of one quota, split into shares
--- with a part of the amount each, so that whoever finds one held spends of another.
+-- quotas have their instants in common; any other kind is the span of one quota, split into so many
+-- shares with a part of the amount each, so that whoever finds one held spends of another.
 CREATE TABLE watchword.trails (
     counter  bytea    NOT NULL,
     kind     bigint   NOT NULL,
     share    int      NOT NULL,
+    shares   int      NOT NULL,
     newest   bigint   NOT NULL DEFAULT 0,
     idle_at  bigint   NOT NULL,
     instants bigint[] NOT NULL DEFAULT '{}',
@@ -100,6 +101,7 @@ CREATE TABLE watchword.trails (
 CREATE TABLE watchword.tallies (
     counter   bytea  NOT NULL,
     share     int    NOT NULL,
+    shares    int    NOT NULL,
     opens_at  bigint NOT NULL DEFAULT 0,
     closes_at bigint NOT NULL DEFAULT 0,
     amount    int    NOT NULL DEFAULT 0,
