@@ -25,6 +25,10 @@ from watchword.stores.postgres._connections import (
 _LOCK = 0x7761746368776F72
 """Held by whoever migrates; "watchwor" in ASCII."""
 _LONGEST_S = 600.0
+# Not to_regclass: who waited for the lock would be told what there was before.
+_IS_MADE = """
+    SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = 'watchword' AND tablename = 'house')
+"""
 
 
 async def exists(address: str, terms: Terms = Terms()) -> bool:  # noqa: B008 (frozen)
@@ -80,7 +84,7 @@ def _refuse_an_old_server(connection: Any) -> None:
 
 
 async def _version(connection: Any) -> int:
-    if await connection.fetchval("SELECT to_regclass('watchword.house')") is None:
+    if not await connection.fetchval(_IS_MADE):
         return 0
     return int(await connection.fetchval("SELECT version FROM watchword.house"))
 

@@ -37,23 +37,20 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.wait_for_trail(
-    _at bigint, _counter bytea, _span bigint, _amount int, _wanted int
+    _at bigint, _counter bytea, _span bigint, _amount int, _shares int
 ) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 -- How long until a share of a trailing quota has room, 0 where one has. One that is not there has all
 -- its room. Each goes by the latest instant that it has seen.
 DECLARE
     _present int;
-    _shares int;
     _has_room boolean;
     _frees_at bigint;
 BEGIN
-    SELECT count(*), greatest(_wanted, max(t.shares)),
-           bool_or(f.frees_at <= greatest(_at, t.newest)) FILTER (WHERE t.share < _amount),
-           min(f.frees_at) FILTER (WHERE t.share < _amount)
-    INTO _present, _shares, _has_room, _frees_at
+    SELECT count(*), bool_or(f.frees_at <= greatest(_at, t.newest)), min(f.frees_at)
+    INTO _present, _has_room, _frees_at
     FROM watchword.trails t, watchword.frees_at(
-        t.instants, watchword.capacity(_amount, t.shares, t.share), _span) f (frees_at)
-    WHERE t.counter = _counter AND t.kind = _span;
+        t.instants, watchword.capacity(_amount, _shares, t.share), _span) f (frees_at)
+    WHERE t.counter = _counter AND t.kind = _span AND t.share < _shares;
     IF _present < _shares OR _has_room THEN
         RETURN 0;
     END IF;
@@ -61,22 +58,19 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.wait_for_tally(
-    _at bigint, _counter bytea, _opens_at bigint, _closes_at bigint, _amount int, _wanted int
+    _at bigint, _counter bytea, _opens_at bigint, _closes_at bigint, _amount int, _shares int
 ) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 -- The same for a calendar quota. A clock that steps back stays in the later window.
 DECLARE
     _present int;
-    _shares int;
     _has_room boolean;
     _ends_at bigint;
 BEGIN
-    SELECT count(*), greatest(_wanted, max(t.shares)),
-           bool_or(t.opens_at < _opens_at
-                   OR t.amount < watchword.capacity(_amount, t.shares, t.share))
-               FILTER (WHERE t.share < _amount),
-           min(greatest(_closes_at, t.closes_at)) FILTER (WHERE t.share < _amount)
-    INTO _present, _shares, _has_room, _ends_at
-    FROM watchword.tallies t WHERE t.counter = _counter;
+    SELECT count(*), bool_or(t.opens_at < _opens_at
+                             OR t.spent < watchword.capacity(_amount, _shares, t.share)),
+           min(greatest(_closes_at, t.closes_at))
+    INTO _present, _has_room, _ends_at
+    FROM watchword.tallies t WHERE t.counter = _counter AND t.share < _shares;
     IF _present < _shares OR _has_room THEN
         RETURN 0;
     END IF;
@@ -116,81 +110,119 @@ BEGIN
                 _at, _counters[r], _opens_at[r], _closes_at[r], _amounts[q], _shares[r]);
             is_begun := is_begun OR EXISTS (
                 SELECT FROM watchword.tallies t
-                WHERE t.counter = _counters[r] AND t.opens_at >= _opens_at[r] AND t.amount > 0);
+                WHERE t.counter = _counters[r] AND t.opens_at >= _opens_at[r] AND t.spent > 0);
         END IF;
     END LOOP;
 END $$;
 
-CREATE OR REPLACE FUNCTION watchword.split_trail(_counter bytea, _span bigint, _wanted int, _at bigint)
-RETURNS boolean LANGUAGE plpgsql AS $$
--- Make the shares that are not there: all of them at first, those that were swept, and those of a
--- quota that grew. False where all are there. Where more were granted once, it stays split as far.
+CREATE OR REPLACE FUNCTION watchword.is_split_trail(
+    _counter bytea, _span bigint, _amount int, _shares int
+) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT count(*) = _shares AND bool_and(t.amount = _amount)
+    FROM watchword.trails t WHERE t.counter = _counter AND t.kind = _span
+$$;
+
+CREATE OR REPLACE FUNCTION watchword.is_split_tally(_counter bytea, _amount int, _shares int)
+RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT count(*) = _shares AND bool_and(t.amount = _amount)
+    FROM watchword.tallies t WHERE t.counter = _counter
+$$;
+
+CREATE OR REPLACE FUNCTION watchword.split_trail(
+    _counter bytea, _span bigint, _amount int, _shares int, _at bigint
+) RETURNS boolean LANGUAGE plpgsql AS $$
+-- Make the shares that are not there, at first or after a sweep; and where another amount was granted
+-- before, deal what was spent of it to the shares of this one. False where all is as it should be.
 DECLARE
-    _present int;
-    _shares int;
+    _is_made boolean;
+    _is_other boolean;
+    _spent bigint[];
 BEGIN
-    SELECT count(*), greatest(_wanted, max(t.shares)) INTO _present, _shares
+    INSERT INTO watchword.trails (counter, kind, share, amount, idle_at)
+    SELECT _counter, _span, s, _amount, _at + _span FROM generate_series(0, _shares - 1) s
+    ON CONFLICT DO NOTHING;
+    _is_made := FOUND;
+    PERFORM FROM watchword.trails t WHERE t.counter = _counter AND t.kind = _span
+    ORDER BY t.share FOR UPDATE;
+    SELECT bool_or(t.amount <> _amount) INTO _is_other
     FROM watchword.trails t WHERE t.counter = _counter AND t.kind = _span;
-    IF _present >= _shares THEN
-        RETURN false;
+    IF NOT _is_other THEN
+        RETURN _is_made;
     END IF;
-    INSERT INTO watchword.trails (counter, kind, share, shares, idle_at)
-    SELECT _counter, _span, s, _shares, _at + _span
-    FROM generate_series(0, _shares - 1) s ON CONFLICT DO NOTHING;
-    UPDATE watchword.trails t SET shares = _shares
-    WHERE t.counter = _counter AND t.kind = _span AND t.shares <> _shares;
+    SELECT array_agg(x.i ORDER BY x.i DESC) INTO _spent
+    FROM (SELECT i FROM watchword.trails t, unnest(t.instants) i
+          WHERE t.counter = _counter AND t.kind = _span ORDER BY i DESC LIMIT _amount) x;
+    DELETE FROM watchword.trails t
+    WHERE t.counter = _counter AND t.kind = _span AND t.share >= _shares;
+    UPDATE watchword.trails t
+    SET amount = _amount, instants = coalesce(dealt.instants, '{}'),
+        newest = coalesce(_spent[1], 0), idle_at = coalesce(_spent[1], _at) + _span
+    FROM generate_series(0, _shares - 1) s LEFT JOIN LATERAL (
+        SELECT array_agg(x.i ORDER BY x.i) AS instants FROM unnest(_spent) WITH ORDINALITY x (i, n)
+        WHERE (x.n - 1) % _shares = s) dealt ON true
+    WHERE t.counter = _counter AND t.kind = _span AND t.share = s;
     RETURN true;
 END $$;
 
-CREATE OR REPLACE FUNCTION watchword.split_tally(_counter bytea, _wanted int)
+CREATE OR REPLACE FUNCTION watchword.split_tally(_counter bytea, _amount int, _shares int)
 RETURNS boolean LANGUAGE plpgsql AS $$
 -- The same for a calendar quota.
 DECLARE
-    _present int;
-    _shares int;
+    _is_made boolean;
+    _is_other boolean;
+    _opens_at bigint;
+    _closes_at bigint;
+    _spent int;
 BEGIN
-    SELECT count(*), greatest(_wanted, max(t.shares)) INTO _present, _shares
+    INSERT INTO watchword.tallies (counter, share, amount)
+    SELECT _counter, s, _amount FROM generate_series(0, _shares - 1) s ON CONFLICT DO NOTHING;
+    _is_made := FOUND;
+    PERFORM FROM watchword.tallies t WHERE t.counter = _counter ORDER BY t.share FOR UPDATE;
+    SELECT bool_or(t.amount <> _amount), max(t.opens_at), max(t.closes_at)
+    INTO _is_other, _opens_at, _closes_at
     FROM watchword.tallies t WHERE t.counter = _counter;
-    IF _present >= _shares THEN
-        RETURN false;
+    IF NOT _is_other THEN
+        RETURN _is_made;
     END IF;
-    INSERT INTO watchword.tallies (counter, share, shares)
-    SELECT _counter, s, _shares FROM generate_series(0, _shares - 1) s ON CONFLICT DO NOTHING;
-    UPDATE watchword.tallies t SET shares = _shares
-    WHERE t.counter = _counter AND t.shares <> _shares;
+    SELECT sum(t.spent) INTO _spent FROM watchword.tallies t
+    WHERE t.counter = _counter AND t.opens_at = _opens_at;
+    DELETE FROM watchword.tallies t WHERE t.counter = _counter AND t.share >= _shares;
+    UPDATE watchword.tallies t
+    SET amount = _amount, opens_at = _opens_at, closes_at = _closes_at,
+        spent = watchword.capacity(_spent, _shares, t.share)
+    WHERE t.counter = _counter;
     RETURN true;
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.hold_share_of_trail(
-    _at bigint, _counter bytea, _span bigint, _amount int, _wanted int,
-    OUT share int, OUT shares int, OUT wait bigint
+    _at bigint, _counter bytea, _span bigint, _amount int, _shares int,
+    OUT share int, OUT wait bigint
 ) LANGUAGE plpgsql AS $$
 -- Hold a share that has room, one that nobody holds if there is any; else say the wait.
 BEGIN
     wait := 0;
     LOOP
-        SELECT t.share, t.shares INTO share, shares FROM watchword.trails t
-        WHERE t.counter = _counter AND t.kind = _span AND t.share < _amount
-          AND watchword.frees_at(
-                  t.instants, watchword.capacity(_amount, t.shares, t.share), _span)
+        SELECT t.share INTO share FROM watchword.trails t
+        WHERE t.counter = _counter AND t.kind = _span AND t.amount = _amount
+          AND watchword.frees_at(t.instants, watchword.capacity(_amount, _shares, t.share), _span)
               <= greatest(_at, t.newest)
         LIMIT 1 FOR UPDATE SKIP LOCKED;
         EXIT WHEN FOUND;
-        CONTINUE WHEN watchword.split_trail(_counter, _span, _wanted, _at);
-        wait := watchword.wait_for_trail(_at, _counter, _span, _amount, _wanted);
+        CONTINUE WHEN NOT watchword.is_split_trail(_counter, _span, _amount, _shares)
+            AND watchword.split_trail(_counter, _span, _amount, _shares, _at);
+        wait := watchword.wait_for_trail(_at, _counter, _span, _amount, _shares);
         EXIT WHEN wait > 0;
-        SELECT t.share, t.shares INTO share, shares FROM watchword.trails t
-        WHERE t.counter = _counter AND t.kind = _span AND t.share < _amount
-          AND watchword.frees_at(
-                  t.instants, watchword.capacity(_amount, t.shares, t.share), _span)
+        SELECT t.share INTO share FROM watchword.trails t
+        WHERE t.counter = _counter AND t.kind = _span AND t.amount = _amount
+          AND watchword.frees_at(t.instants, watchword.capacity(_amount, _shares, t.share), _span)
               <= greatest(_at, t.newest)
-        LIMIT 1 FOR UPDATE;
+        ORDER BY random() LIMIT 1 FOR UPDATE;
         EXIT WHEN FOUND;
     END LOOP;
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.hold_share_of_tally(
-    _at bigint, _counter bytea, _opens_at bigint, _closes_at bigint, _amount int, _wanted int,
+    _at bigint, _counter bytea, _opens_at bigint, _closes_at bigint, _amount int, _shares int,
     OUT share int, OUT wait bigint
 ) LANGUAGE plpgsql AS $$
 -- The same for a calendar quota.
@@ -198,20 +230,21 @@ BEGIN
     wait := 0;
     LOOP
         SELECT t.share INTO share FROM watchword.tallies t
-        WHERE t.counter = _counter AND t.share < _amount
+        WHERE t.counter = _counter AND t.amount = _amount
           AND (t.opens_at < _opens_at
-               OR t.amount < watchword.capacity(_amount, t.shares, t.share))
+               OR t.spent < watchword.capacity(_amount, _shares, t.share))
         LIMIT 1 FOR UPDATE SKIP LOCKED;
         EXIT WHEN FOUND;
-        CONTINUE WHEN watchword.split_tally(_counter, _wanted);
+        CONTINUE WHEN NOT watchword.is_split_tally(_counter, _amount, _shares)
+            AND watchword.split_tally(_counter, _amount, _shares);
         wait := watchword.wait_for_tally(
-            _at, _counter, _opens_at, _closes_at, _amount, _wanted);
+            _at, _counter, _opens_at, _closes_at, _amount, _shares);
         EXIT WHEN wait > 0;
         SELECT t.share INTO share FROM watchword.tallies t
-        WHERE t.counter = _counter AND t.share < _amount
+        WHERE t.counter = _counter AND t.amount = _amount
           AND (t.opens_at < _opens_at
-               OR t.amount < watchword.capacity(_amount, t.shares, t.share))
-        LIMIT 1 FOR UPDATE;
+               OR t.spent < watchword.capacity(_amount, _shares, t.share))
+        ORDER BY random() LIMIT 1 FOR UPDATE;
         EXIT WHEN FOUND;
     END LOOP;
 END $$;
@@ -237,8 +270,8 @@ BEGIN
         IF _kinds[r] = 0 THEN
             _share[r] := 0;
             LOOP
-                INSERT INTO watchword.trails (counter, kind, share, shares, newest, idle_at, instants)
-                VALUES (_counters[r], 0, 0, 1, _at, _at + _longest[r], ARRAY[_at]) ON CONFLICT DO NOTHING;
+                INSERT INTO watchword.trails (counter, kind, share, amount, newest, idle_at, instants)
+                VALUES (_counters[r], 0, 0, 0, _at, _at + _longest[r], ARRAY[_at]) ON CONFLICT DO NOTHING;
                 _is_new[r] := FOUND;
                 EXIT WHEN FOUND;
                 SELECT t.instants INTO _instants FROM watchword.trails t
@@ -254,7 +287,7 @@ BEGIN
                 _at, _counters[r], _kinds[r], _amounts[q], _shares[r]);
             _waits[q] := _held.wait;
             _share[r] := _held.share;
-            _largest[r] := watchword.capacity(_amounts[q], _held.shares, _held.share);
+            _largest[r] := watchword.capacity(_amounts[q], _shares[r], _held.share);
         ELSE
             _held := watchword.hold_share_of_tally(
                 _at, _counters[r], _opens_at[r], _closes_at[r], _amounts[q], _shares[r]);
@@ -274,7 +307,7 @@ BEGIN
     FOR r IN 1 .. _rings LOOP
         IF _kinds[r] < 0 THEN
             UPDATE watchword.tallies t
-            SET amount = CASE WHEN t.opens_at < _opens_at[r] THEN 1 ELSE t.amount + 1 END,
+            SET spent = CASE WHEN t.opens_at < _opens_at[r] THEN 1 ELSE t.spent + 1 END,
                 opens_at = greatest(t.opens_at, _opens_at[r]),
                 closes_at = greatest(t.closes_at, _closes_at[r])
             WHERE t.counter = _counters[r] AND t.share = _share[r];

@@ -82,13 +82,13 @@ CREATE TABLE watchword.failures (
 ) WITH (fillfactor = 90);
 
 -- Trailing quotas: rings of the instants at which a counter was spent. Kind 0 has one share, and its
--- quotas have their instants in common; any other kind is the span of one quota, split into so many
--- shares with a part of the amount each, so that whoever finds one held spends of another.
+-- quotas have their instants in common; any other kind is the span of one quota, whose amount is split
+-- into shares, so that whoever finds one held spends of another.
 CREATE TABLE watchword.trails (
     counter  bytea    NOT NULL,
     kind     bigint   NOT NULL,
     share    int      NOT NULL,
-    shares   int      NOT NULL,
+    amount   int      NOT NULL,
     newest   bigint   NOT NULL DEFAULT 0,
     idle_at  bigint   NOT NULL,
     instants bigint[] NOT NULL DEFAULT '{}',
@@ -101,10 +101,10 @@ CREATE TABLE watchword.trails (
 CREATE TABLE watchword.tallies (
     counter   bytea  NOT NULL,
     share     int    NOT NULL,
-    shares    int    NOT NULL,
+    amount    int    NOT NULL,
     opens_at  bigint NOT NULL DEFAULT 0,
     closes_at bigint NOT NULL DEFAULT 0,
-    amount    int    NOT NULL DEFAULT 0,
+    spent     int    NOT NULL DEFAULT 0,
     PRIMARY KEY (counter, share)
 ) WITH (
     fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000
@@ -132,3 +132,5 @@ CREATE TABLE watchword.records (
 );
 
 CREATE INDEX records_by_expiry ON watchword.records (expires_at) WHERE expires_at IS NOT NULL;
+
+-- functions 4bab799202e7ef6d
