@@ -337,7 +337,12 @@ async def test_whoever_watches_hears_of_what_is_queued(store, address):
     other = await PostgresStore.open(address)
     heard = asyncio.Event()
     told = []
-    other.watch(lambda channel: (told.append(channel), heard.set()))
+
+    def tell(channel):
+        told.append(channel)
+        heard.set()
+
+    other.watch(tell)
     async with asyncio.timeout(DEADLINE_S):
         while not heard.is_set():  # it may not listen yet
             await Acts(store).send(to=ANN)

@@ -1,37 +1,31 @@
--- Idempotency keys: claimed before anything else is held, answered with the act.
+-- Idempotency keys. Acts under one key come one after the other, and hold it before anything else.
 
-CREATE OR REPLACE FUNCTION watchword.recall(_key bytea, _request bytea, _at bigint, _until bigint)
+CREATE OR REPLACE FUNCTION watchword.recall(_key bytea, _request bytea, _at bigint)
 RETURNS json LANGUAGE plpgsql AS $$
--- The answer already given under this key, or that the key was used for something else. NULL when it
--- is ours: whoever comes with it now waits for us.
+-- The answer already given under this key, or that the key was used for something else; NULL when it
+-- is ours to answer.
 DECLARE
-    _found watchword.onces;
+    _found record;
 BEGIN
-    LOOP
-        INSERT INTO watchword.onces AS o (key, request, expires_at) VALUES (_key, _request, _until)
-        ON CONFLICT (key) DO UPDATE
-        SET request = excluded.request, answer = NULL, expires_at = excluded.expires_at
-        WHERE o.expires_at <= _at;
-        IF FOUND THEN
-            RETURN NULL;
-        END IF;
-        SELECT * INTO _found FROM watchword.onces o WHERE o.key = _key AND o.expires_at > _at;
-        IF FOUND THEN
-            IF _found.request <> _request THEN
-                RETURN '["reused"]';
-            END IF;
-            RETURN json_build_array('again', _found.answer);
-        END IF;
-    END LOOP;
+    PERFORM pg_advisory_xact_lock(hashtextextended(encode(_key, 'hex'), 0));
+    SELECT o.request, o.answer INTO _found
+    FROM watchword.onces o WHERE o.key = _key AND o.expires_at > _at;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF _found.request <> _request THEN
+        RETURN '["reused"]';
+    END IF;
+    RETURN json_build_array('again', _found.answer);
 END $$;
 
-CREATE OR REPLACE FUNCTION watchword.remember(_key bytea, _answer json, _is_kept boolean)
-RETURNS void LANGUAGE plpgsql AS $$
--- Answer a key that was claimed; a refusal gives it back.
+CREATE OR REPLACE FUNCTION watchword.remember(
+    _key bytea, _request bytea, _until bigint, _answer json
+) RETURNS void LANGUAGE plpgsql AS $$
+-- A key whose day is over may be used anew.
 BEGIN
-    IF _is_kept THEN
-        UPDATE watchword.onces o SET answer = _answer WHERE o.key = _key;
-    ELSE
-        DELETE FROM watchword.onces o WHERE o.key = _key;
-    END IF;
+    INSERT INTO watchword.onces (key, request, answer, expires_at)
+    VALUES (_key, _request, _answer, _until)
+    ON CONFLICT (key) DO UPDATE SET
+        request = excluded.request, answer = excluded.answer, expires_at = excluded.expires_at;
 END $$;

@@ -115,40 +115,24 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE OR REPLACE FUNCTION watchword.is_split_trail(
-    _counter bytea, _span bigint, _amount int, _shares int
-) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT count(*) = _shares AND bool_and(t.amount = _amount)
-    FROM watchword.trails t WHERE t.counter = _counter AND t.kind = _span
-$$;
-
-CREATE OR REPLACE FUNCTION watchword.is_split_tally(_counter bytea, _amount int, _shares int)
-RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT count(*) = _shares AND bool_and(t.amount = _amount)
-    FROM watchword.tallies t WHERE t.counter = _counter
-$$;
-
-CREATE OR REPLACE FUNCTION watchword.split_trail(
+CREATE OR REPLACE FUNCTION watchword.deal_trail(
     _counter bytea, _span bigint, _amount int, _shares int, _at bigint
-) RETURNS boolean LANGUAGE plpgsql AS $$
--- Make the shares that are not there, at first or after a sweep; and where another amount was granted
--- before, deal what was spent of it to the shares of this one. False where all is as it should be.
+) RETURNS void LANGUAGE plpgsql AS $$
+-- Where another amount was granted before, deal what was spent of it to the shares of this one. One
+-- does it, and the others find it done.
 DECLARE
-    _is_made boolean;
-    _is_other boolean;
     _spent bigint[];
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(encode(_counter, 'hex'), _span));
+    IF NOT EXISTS (SELECT FROM watchword.trails t
+                   WHERE t.counter = _counter AND t.kind = _span AND t.amount <> _amount) THEN
+        RETURN;
+    END IF;
     INSERT INTO watchword.trails (counter, kind, share, amount, idle_at)
     SELECT _counter, _span, s, _amount, _at + _span FROM generate_series(0, _shares - 1) s
     ON CONFLICT DO NOTHING;
-    _is_made := FOUND;
     PERFORM FROM watchword.trails t WHERE t.counter = _counter AND t.kind = _span
     ORDER BY t.share FOR UPDATE;
-    SELECT bool_or(t.amount <> _amount) INTO _is_other
-    FROM watchword.trails t WHERE t.counter = _counter AND t.kind = _span;
-    IF NOT _is_other THEN
-        RETURN _is_made;
-    END IF;
     SELECT array_agg(x.i ORDER BY x.i DESC) INTO _spent
     FROM (SELECT i FROM watchword.trails t, unnest(t.instants) i
           WHERE t.counter = _counter AND t.kind = _span ORDER BY i DESC LIMIT _amount) x;
@@ -161,29 +145,26 @@ BEGIN
         SELECT array_agg(x.i ORDER BY x.i) AS instants FROM unnest(_spent) WITH ORDINALITY x (i, n)
         WHERE (x.n - 1) % _shares = s) dealt ON true
     WHERE t.counter = _counter AND t.kind = _span AND t.share = s;
-    RETURN true;
 END $$;
 
-CREATE OR REPLACE FUNCTION watchword.split_tally(_counter bytea, _amount int, _shares int)
-RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION watchword.deal_tally(_counter bytea, _amount int, _shares int)
+RETURNS void LANGUAGE plpgsql AS $$
 -- The same for a calendar quota.
 DECLARE
-    _is_made boolean;
-    _is_other boolean;
     _opens_at bigint;
     _closes_at bigint;
     _spent int;
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(encode(_counter, 'hex'), -1));
+    IF NOT EXISTS (SELECT FROM watchword.tallies t
+                   WHERE t.counter = _counter AND t.amount <> _amount) THEN
+        RETURN;
+    END IF;
     INSERT INTO watchword.tallies (counter, share, amount)
     SELECT _counter, s, _amount FROM generate_series(0, _shares - 1) s ON CONFLICT DO NOTHING;
-    _is_made := FOUND;
     PERFORM FROM watchword.tallies t WHERE t.counter = _counter ORDER BY t.share FOR UPDATE;
-    SELECT bool_or(t.amount <> _amount), max(t.opens_at), max(t.closes_at)
-    INTO _is_other, _opens_at, _closes_at
+    SELECT max(t.opens_at), max(t.closes_at) INTO _opens_at, _closes_at
     FROM watchword.tallies t WHERE t.counter = _counter;
-    IF NOT _is_other THEN
-        RETURN _is_made;
-    END IF;
     SELECT sum(t.spent) INTO _spent FROM watchword.tallies t
     WHERE t.counter = _counter AND t.opens_at = _opens_at;
     DELETE FROM watchword.tallies t WHERE t.counter = _counter AND t.share >= _shares;
@@ -191,15 +172,19 @@ BEGIN
     SET amount = _amount, opens_at = _opens_at, closes_at = _closes_at,
         spent = watchword.capacity(_spent, _shares, t.share)
     WHERE t.counter = _counter;
-    RETURN true;
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.hold_share_of_trail(
     _at bigint, _counter bytea, _span bigint, _amount int, _shares int,
-    OUT share int, OUT wait bigint
+    OUT share int, OUT is_new boolean, OUT wait bigint
 ) LANGUAGE plpgsql AS $$
--- Hold a share that has room, one that nobody holds if there is any; else say the wait.
+-- Hold a share that has room: one that nobody holds, else a new one with this unit spent already; where
+-- all are there, say the wait, or wait for somebody else's.
+DECLARE
+    _present int;
+    _is_other boolean;
 BEGIN
+    is_new := false;
     wait := 0;
     LOOP
         SELECT t.share INTO share FROM watchword.trails t
@@ -208,25 +193,52 @@ BEGIN
               <= greatest(_at, t.newest)
         LIMIT 1 FOR UPDATE SKIP LOCKED;
         EXIT WHEN FOUND;
-        CONTINUE WHEN NOT watchword.is_split_trail(_counter, _span, _amount, _shares)
-            AND watchword.split_trail(_counter, _span, _amount, _shares, _at);
+        SELECT count(*), bool_or(t.amount <> _amount) INTO _present, _is_other
+        FROM watchword.trails t WHERE t.counter = _counter AND t.kind = _span;
+        IF _is_other THEN
+            PERFORM watchword.deal_trail(_counter, _span, _amount, _shares, _at);
+            CONTINUE;
+        END IF;
+        IF _present < _shares THEN
+            INSERT INTO watchword.trails AS t (counter, kind, share, amount, newest, idle_at, instants)
+            SELECT _counter, _span, s, _amount, _at, _at + _span, ARRAY[_at]
+            FROM generate_series(0, _shares - 1) s
+            WHERE NOT EXISTS (SELECT FROM watchword.trails o
+                              WHERE o.counter = _counter AND o.kind = _span AND o.share = s)
+            ORDER BY random() LIMIT 1
+            ON CONFLICT DO NOTHING RETURNING t.share INTO share;
+            is_new := FOUND;
+            EXIT WHEN is_new;
+            CONTINUE;
+        END IF;
         wait := watchword.wait_for_trail(_at, _counter, _span, _amount, _shares);
         EXIT WHEN wait > 0;
+        -- One share, found anew each time: who waits for several may do so in a circle.
         SELECT t.share INTO share FROM watchword.trails t
         WHERE t.counter = _counter AND t.kind = _span AND t.amount = _amount
           AND watchword.frees_at(t.instants, watchword.capacity(_amount, _shares, t.share), _span)
               <= greatest(_at, t.newest)
-        ORDER BY random() LIMIT 1 FOR UPDATE;
+        ORDER BY random() LIMIT 1;
+        PERFORM FROM watchword.trails t
+        WHERE t.counter = _counter AND t.kind = _span AND t.amount = _amount
+          AND t.share = hold_share_of_trail.share
+          AND watchword.frees_at(t.instants, watchword.capacity(_amount, _shares, t.share), _span)
+              <= greatest(_at, t.newest)
+        FOR UPDATE;
         EXIT WHEN FOUND;
     END LOOP;
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.hold_share_of_tally(
     _at bigint, _counter bytea, _opens_at bigint, _closes_at bigint, _amount int, _shares int,
-    OUT share int, OUT wait bigint
+    OUT share int, OUT is_new boolean, OUT wait bigint
 ) LANGUAGE plpgsql AS $$
 -- The same for a calendar quota.
+DECLARE
+    _present int;
+    _is_other boolean;
 BEGIN
+    is_new := false;
     wait := 0;
     LOOP
         SELECT t.share INTO share FROM watchword.tallies t
@@ -235,8 +247,28 @@ BEGIN
                OR t.spent < watchword.capacity(_amount, _shares, t.share))
         LIMIT 1 FOR UPDATE SKIP LOCKED;
         EXIT WHEN FOUND;
-        CONTINUE WHEN NOT watchword.is_split_tally(_counter, _amount, _shares)
-            AND watchword.split_tally(_counter, _amount, _shares);
+        SELECT count(*), bool_or(t.amount <> _amount) INTO _present, _is_other
+        FROM watchword.tallies t WHERE t.counter = _counter;
+        IF _is_other THEN
+            PERFORM watchword.deal_tally(_counter, _amount, _shares);
+            CONTINUE;
+        END IF;
+        IF _present < _shares THEN
+            -- A clock that steps back stays in the later window.
+            INSERT INTO watchword.tallies AS t (counter, share, amount, opens_at, closes_at, spent)
+            SELECT _counter, s, _amount, greatest(_opens_at, seen.opens_at),
+                   greatest(_closes_at, seen.closes_at), 1
+            FROM generate_series(0, _shares - 1) s,
+                 (SELECT max(o.opens_at) AS opens_at, max(o.closes_at) AS closes_at
+                  FROM watchword.tallies o WHERE o.counter = _counter) seen
+            WHERE NOT EXISTS (SELECT FROM watchword.tallies o
+                              WHERE o.counter = _counter AND o.share = s)
+            ORDER BY random() LIMIT 1
+            ON CONFLICT DO NOTHING RETURNING t.share INTO share;
+            is_new := FOUND;
+            EXIT WHEN is_new;
+            CONTINUE;
+        END IF;
         wait := watchword.wait_for_tally(
             _at, _counter, _opens_at, _closes_at, _amount, _shares);
         EXIT WHEN wait > 0;
@@ -244,7 +276,13 @@ BEGIN
         WHERE t.counter = _counter AND t.amount = _amount
           AND (t.opens_at < _opens_at
                OR t.spent < watchword.capacity(_amount, _shares, t.share))
-        ORDER BY random() LIMIT 1 FOR UPDATE;
+        ORDER BY random() LIMIT 1;
+        PERFORM FROM watchword.tallies t
+        WHERE t.counter = _counter AND t.amount = _amount
+          AND t.share = hold_share_of_tally.share
+          AND (t.opens_at < _opens_at
+               OR t.spent < watchword.capacity(_amount, _shares, t.share))
+        FOR UPDATE;
         EXIT WHEN FOUND;
     END LOOP;
 END $$;
@@ -287,31 +325,38 @@ BEGIN
                 _at, _counters[r], _kinds[r], _amounts[q], _shares[r]);
             _waits[q] := _held.wait;
             _share[r] := _held.share;
+            _is_new[r] := _held.is_new;
             _largest[r] := watchword.capacity(_amounts[q], _shares[r], _held.share);
         ELSE
             _held := watchword.hold_share_of_tally(
                 _at, _counters[r], _opens_at[r], _closes_at[r], _amounts[q], _shares[r]);
             _waits[q] := _held.wait;
             _share[r] := _held.share;
+            _is_new[r] := _held.is_new;
         END IF;
     END LOOP;
     IF 0 < ANY (_waits) THEN
         FOR r IN 1 .. _rings LOOP
-            IF _is_new[r] THEN
+            IF _is_new[r] AND _kinds[r] < 0 THEN
+                DELETE FROM watchword.tallies t
+                WHERE t.counter = _counters[r] AND t.share = _share[r];
+            ELSIF _is_new[r] THEN
                 DELETE FROM watchword.trails t
-                WHERE t.counter = _counters[r] AND t.kind = 0 AND t.share = 0;
+                WHERE t.counter = _counters[r] AND t.kind = _kinds[r] AND t.share = _share[r];
             END IF;
         END LOOP;
         RETURN _waits;
     END IF;
     FOR r IN 1 .. _rings LOOP
-        IF _kinds[r] < 0 THEN
+        IF _is_new[r] THEN
+            CONTINUE;
+        ELSIF _kinds[r] < 0 THEN
             UPDATE watchword.tallies t
             SET spent = CASE WHEN t.opens_at < _opens_at[r] THEN 1 ELSE t.spent + 1 END,
                 opens_at = greatest(t.opens_at, _opens_at[r]),
                 closes_at = greatest(t.closes_at, _closes_at[r])
             WHERE t.counter = _counters[r] AND t.share = _share[r];
-        ELSIF NOT _is_new[r] THEN
+        ELSE
             UPDATE watchword.trails t
             SET instants = t.instants[greatest(1, cardinality(t.instants) - _largest[r] + 2) :]
                     || greatest(t.newest, _at),

@@ -68,7 +68,7 @@ DECLARE
     n int;
 BEGIN
     IF _once IS NOT NULL THEN
-        _answer := watchword.recall(_once, _request, _at, _once_until);
+        _answer := watchword.recall(_once, _request, _at);
         IF _answer IS NOT NULL THEN
             RETURN _answer;
         END IF;
@@ -177,8 +177,8 @@ BEGIN
             'issued', _latest.id, NOT _is_open, _masked, _channel, _drawn, _expires_at, _resend_at,
             greatest(0, _latest.max_attempts - _latest.attempts), _delivery);
     END act;
-    IF _once IS NOT NULL THEN
-        PERFORM watchword.remember(_once, _answer, _is_done);
+    IF _once IS NOT NULL AND _is_done THEN
+        PERFORM watchword.remember(_once, _request, _once_until, _answer);
     END IF;
     RETURN _answer;
 END $$;
@@ -202,7 +202,7 @@ DECLARE
     _verdict text;
 BEGIN
     IF _once IS NOT NULL THEN
-        _answer := watchword.recall(_once, _request, _at, _once_until);
+        _answer := watchword.recall(_once, _request, _at);
         IF _answer IS NOT NULL THEN
             RETURN _answer;
         END IF;
@@ -266,8 +266,8 @@ BEGIN
         _is_done := true;
         _answer := json_build_array('judged', _verdict, _left);
     END act;
-    IF _once IS NOT NULL THEN
-        PERFORM watchword.remember(_once, _answer, _is_done);
+    IF _once IS NOT NULL AND _is_done THEN
+        PERFORM watchword.remember(_once, _request, _once_until, _answer);
     END IF;
     RETURN _answer;
 END $$;

@@ -110,11 +110,11 @@ CREATE TABLE watchword.tallies (
     fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000
 );
 
--- Idempotency keys and the answers given under them; no answer while the act runs.
+-- Idempotency keys and the answers given under them.
 CREATE TABLE watchword.onces (
     key        bytea  PRIMARY KEY,
     request    bytea  NOT NULL,
-    answer     json,
+    answer     json   NOT NULL,
     expires_at bigint NOT NULL
 ) WITH (
     fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000
@@ -133,4 +133,4 @@ CREATE TABLE watchword.records (
 
 CREATE INDEX records_by_expiry ON watchword.records (expires_at) WHERE expires_at IS NOT NULL;
 
--- functions 4bab799202e7ef6d
+-- functions 76323276f97fa165
