@@ -16,7 +16,7 @@ WatchwordError
 │   ├── ProviderUnavailable   not now: another try may succeed
 │   └── OutcomeUnknown        it may have been taken: another try could deliver it twice
 ├── ChannelUnavailable        no provider carries this channel
-├── StoreUnavailable          nothing was done; try again; knows `retry_in`
+├── StoreUnavailable          not done, or nobody can tell; try again; knows `retry_in`
 ├── KeyUnknown                something was made under a key that the ring does not hold
 └── ConfigInvalid             the settings are wrong; knows every mistake
 
@@ -127,7 +127,7 @@ class ChannelUnavailable(WatchwordError):
 
 
 class StoreUnavailable(WatchwordError):
-    """The store cannot answer now. Nothing was done; try again."""
+    """The store cannot answer now; try again."""
 
     retry_in = timedelta(seconds=1)
 

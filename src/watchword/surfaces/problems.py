@@ -51,7 +51,7 @@ class Kind(msgspec.Struct, frozen=True):
 
 NOT_FOUND = Kind(404, "not-found", "Nothing is here")
 METHOD_NOT_ALLOWED = Kind(405, "method-not-allowed", "This path does not take that method")
-UNAVAILABLE = Kind(503, "unavailable", "Not now: nothing was done, try again")
+UNAVAILABLE = Kind(503, "unavailable", "Not now: try again")
 INTERNAL = Kind(500, "internal", "Something went wrong on our side")
 
 

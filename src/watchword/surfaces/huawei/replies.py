@@ -38,7 +38,7 @@ _EXPIRED = Reply(400, "CBC.99004008", "The verification code has expired.")
 _LIMIT = Reply(400, "CBC.99004015", "The number of verification codes sent exceeds the limit.")
 _UNSENT = Reply(400, "CBC.99004003", "The verification code could not be sent.")
 _OTHER = Reply(500, "CBC.0999", "Other errors.")
-_AWAY = Reply(500, "CBC.0999", "Other errors: nothing was done, try again later.")
+_AWAY = Reply(500, "CBC.0999", "Other errors: try again later.")
 NOT_FOUND = Reply(404, "APIGW.0101", "The API does not exist or has not been published.")
 
 REPLIES: dict[type[errors.WatchwordError] | Verdict, Reply] = {
