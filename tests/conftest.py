@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from tests import node_clients
+from tests import node_clients, postgres_server
 from tests.node_clients import Node
+from watchword.stores.postgres import migrate
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,26 @@ def node() -> Iterator[Node]:
         pytest.skip(reason)
     with node_clients.running() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_server.Server]:
+    """A PostgreSQL server, started when the first test asks; skips where there is none."""
+    if reason := postgres_server.absent():
+        pytest.skip(reason)
+    with postgres_server.shared() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_stock(postgres: postgres_server.Server) -> Iterator[postgres_server.Stock]:
+    """Databases there with empty stores, for whoever wants many."""
+    address = postgres.create_database()
+    postgres_server.wait_for(migrate(address))
+    stock = postgres_server.Stock(postgres, address)
+    yield stock
+    stock.end()
+    postgres.drop_database(address)
 
 
 @pytest.fixture

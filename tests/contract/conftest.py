@@ -4,12 +4,13 @@ A new store is a new line in `places.py`.
 """
 
 import asyncio
+from functools import partial
 
 import pytest
 
+from tests.contract import places
 from tests.contract.acting import NOW, Acts
 from tests.contract.peer import Peer
-from tests.contract.places import KINDS, empty
 
 
 @pytest.fixture
@@ -17,15 +18,17 @@ def anyio_backend():
     return "asyncio"
 
 
-@pytest.fixture(params=KINDS)
-def kind(request):
-    return request.param
+@pytest.fixture(params=places.KINDS)
+def new_place(request):
+    """Makes places that nobody has used, each for as long as its block lasts."""
+    return partial(places.empty, request.param, request.getfixturevalue)
 
 
 @pytest.fixture
-def place(kind, tmp_path):
+def place(new_place):
     """Where an empty store is."""
-    return empty(kind, tmp_path)
+    with new_place() as place:
+        yield place
 
 
 @pytest.fixture

@@ -189,8 +189,8 @@ async def test_a_ring_frees_one_for_each_that_left(store):
 
 async def fill(acts: Acts, times: int) -> None:
     """Spend so many units at once, without the rest of a send."""
-    for begin in range(0, times, 500):
-        told = await at_once(acts.send() for _ in range(min(500, times - begin)))
+    for begin in range(0, times, 200):
+        told = await at_once(acts.send() for _ in range(min(200, times - begin)))
         assert set(told) == {"issued"}
 
 

@@ -6,9 +6,9 @@ plain lists and counts them anew for each question.
 
 import asyncio
 import os
-import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
-from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -38,7 +38,7 @@ from tests.contract.acting import (
     at_once,
     once,
 )
-from tests.contract.places import empty
+from tests.contract.places import Place
 from watchword.domain.challenge import State, Verdict
 from watchword.domain.failures import Budget
 from watchword.domain.policy import Resend
@@ -194,11 +194,11 @@ class Machine(RuleBasedStateMachine):
 
     challenges = Bundle("challenges")
     answered = Bundle("answered")
-    kind: str
+    new_place: Callable[[], AbstractContextManager[Place]]
 
     def __init__(self):
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
+        self.over = ExitStack()
         self.loop = asyncio.new_event_loop()
         self.keys = 0
 
@@ -207,7 +207,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(mode=st.sampled_from(MODES))
     def opens(self, mode):
-        self.store = self.do(empty(self.kind, Path(self.folder.name)).open())
+        self.store = self.do(self.over.enter_context(self.new_place()).open())
         self.acts = Acts(
             self.store,
             budget=BUDGET,
@@ -225,7 +225,7 @@ class Machine(RuleBasedStateMachine):
             self.do(self.store.close())
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
-        self.folder.cleanup()
+        self.over.close()
 
     @property
     def now(self):
@@ -422,7 +422,7 @@ class Machine(RuleBasedStateMachine):
                 assert codes == [code.text for code in challenge.codes]
 
 
-def test_the_store_agrees_with_the_model(kind):
+def test_the_store_agrees_with_the_model(new_place):
     """Whatever is done in whatever order, both say the same."""
-    machine = type("Machine", (Machine,), {"kind": kind})
+    machine = type("Machine", (Machine,), {"new_place": staticmethod(new_place)})
     run_state_machine_as_test(machine, settings=PROFILE)

@@ -7,7 +7,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.acting import DAY, HOUR, MINUTE, NOW, SHOP, TICK, Acts, once
-from tests.contract.places import empty
 from watchword.domain.challenge import State, Verdict
 from watchword.domain.delivery import DeliveryState, Handover
 from watchword.domain.destination import mailbox, phone
@@ -88,21 +87,22 @@ moves = st.lists(
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moves=moves, most=st.integers(1, 7), key=st.integers(1, 3))
-def test_sweeping_is_never_noticed(kind, tmp_path_factory, moves, most, key):
+def test_sweeping_is_never_noticed(new_place, moves, most, key):
     """Two houses do the same, at the same instants; one is swept before each act. Every answer and
     every refusal is the same: nothing that lived was swept."""
 
     async def live(swept):
-        store = await empty(kind, tmp_path_factory.mktemp("swept")).open()
-        acts = Acts(store, quotas=QUOTAS)
-        told = []
-        for at, move in sorted(moves):
-            acts.at(at)
-            if swept:
-                await acts.store.sweep(acts.now, most=most)
-            told.append(await _told(acts, move, key))
-        await store.close()
-        return told
+        with new_place() as place:
+            store = await place.open()
+            acts = Acts(store, quotas=QUOTAS)
+            told = []
+            for at, move in sorted(moves):
+                acts.at(at)
+                if swept:
+                    await acts.store.sweep(acts.now, most=most)
+                told.append(await _told(acts, move, key))
+            await store.close()
+            return told
 
     assert asyncio.run(live(swept=True)) == asyncio.run(live(swept=False))
 

@@ -3,12 +3,11 @@
 import asyncio
 import itertools
 import socket
-import sqlite3
 import threading
-from collections.abc import Coroutine, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,9 @@ import httpx2
 import pytest
 import uvicorn
 
+from tests.contract import places
+from tests.contract.places import Place
+from tests.postgres_server import Rows
 from watchword import web
 from watchword.bootstrap import Service, bootstrap
 from watchword.cli.connection import Connection
@@ -23,6 +25,8 @@ from watchword.config import Settings
 from watchword.domain.app import Scope
 
 DEADLINE_S = 20
+NewPlace = Callable[[], AbstractContextManager[Place]]
+Serving = Callable[..., AbstractContextManager["Server"]]
 _numbers = itertools.count(13_000_000_000)
 
 
@@ -40,16 +44,25 @@ class Clock:
 
 
 class Server:
-    """What a test needs of a running server: where it is, its service, its clock.
+    """What a test needs of a running server: where it is, its service, its clock, its store.
 
-    `terms` are settings; with `deliver` it also delivers and sweeps.
+    The store is at `place`, or in the folder where none is given. `terms` are settings; with
+    `deliver` it also delivers and sweeps.
     """
 
-    def __init__(self, folder: Path, *, deliver: bool = False, **terms: Any) -> None:
-        self.folder = folder
-        self.settings = Settings(data=str(folder), **terms)
+    def __init__(
+        self,
+        folder: Path,
+        place: Place | None = None,
+        *,
+        deliver: bool = False,
+        clock: Clock | None = None,
+        **terms: Any,
+    ) -> None:
+        self.folder, self.place = folder, place or places.in_folder(folder)
+        self.settings = Settings(data=str(folder), store=self.place.address, **terms)
         self._deliver = deliver
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.service: Service
         self.port = 0
         self.admin_port = 0
@@ -76,10 +89,11 @@ class Server:
         headers = {"authorization": f"Bearer {token}"}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=DEADLINE_S)
 
+    def rows(self, statement: str) -> Rows:
+        return self.place.rows(statement)
+
     def digest(self) -> str:
-        """What the store holds, as one value: two equal ones mean that nothing changed."""
-        with closing(sqlite3.connect(self.folder / "watchword.db")) as connection:
-            return sha256("\n".join(connection.iterdump()).encode()).hexdigest()
+        return self.place.digest()
 
     def run(self, is_up: threading.Event) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -143,17 +157,45 @@ def up(server: Server) -> Iterator[Server]:
         thread.join(DEADLINE_S)
 
 
+@pytest.fixture(scope="module", params=places.KINDS)
+def new_place(request: pytest.FixtureRequest) -> NewPlace:
+    """Makes places that nobody has used, each for as long as its block lasts. Every test that has
+    a server, or a place, runs on each kind of store."""
+    return partial(places.empty, request.param, request.getfixturevalue)
+
+
+@pytest.fixture
+def place(new_place: NewPlace) -> Iterator[Place]:
+    """Where an empty store is."""
+    with new_place() as place:
+        yield place
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def serving(new_place: NewPlace, tmp_path_factory: pytest.TempPathFactory) -> Serving:
+    """Starts servers on these terms, each on a folder and a store of its own, for as long as a
+    block lasts."""
+
+    @contextmanager
+    def begun(**terms: Any) -> Iterator[Server]:
+        folder = tmp_path_factory.mktemp("watchword")
+        with new_place() as place, up(Server(folder, place, **terms)) as running:
+            yield running
+
+    return begun
+
+
+@pytest.fixture(scope="module")
+def server(serving: Serving) -> Iterator[Server]:
     """One server a module. Its worker is off, so that only requests change its store."""
-    with up(Server(tmp_path_factory.mktemp("watchword"))) as running:
+    with serving() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def delivering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def delivering(serving: Serving) -> Iterator[Server]:
     """One server a module that also delivers, for dialects that wait for the outcome."""
-    with up(Server(tmp_path_factory.mktemp("delivering"), deliver=True)) as running:
+    with serving(deliver=True) as running:
         yield running
 
 

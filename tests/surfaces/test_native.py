@@ -1,7 +1,5 @@
 """The native dialect, call by call, over a socket."""
 
-import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import httpx2
@@ -25,12 +23,11 @@ def send(client, to, **changes):
 
 def code_of(server, challenge_id):
     """The code as only the outbox still holds it, sealed."""
-    query = (
-        "SELECT d.code FROM deliveries d JOIN challenges c ON c.serial = d.challenge "
-        "WHERE c.id = ? ORDER BY d.id DESC LIMIT 1"
+    codes = server.rows(
+        "SELECT c.id, d.code FROM deliveries d JOIN challenges c ON c.serial = d.challenge "
+        "ORDER BY d.id"
     )
-    with closing(sqlite3.connect(server.folder / "watchword.db")) as connection:
-        (sealed,) = connection.execute(query, (challenge_id,)).fetchone()
+    sealed = dict(codes)[challenge_id]
     return server.service.keys.unseal(sealed, challenge_id.encode()).decode()
 
 

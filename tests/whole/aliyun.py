@@ -17,8 +17,7 @@ from darabonba.core import DaraCore
 from darabonba.exceptions import UnretryableException
 
 from tests.whole.aliyun_clients import ENABLE, Tea
-from tests.whole.conftest import DEADLINE_S, House, eventually
-from watchword import config
+from tests.whole.conftest import DEADLINE_S, eventually
 from watchword.bootstrap import bootstrap
 from watchword.domain.app import Scope
 
@@ -34,10 +33,10 @@ _numbers = itertools.count(10_000)
 
 
 class Accounts:
-    """Makes accounts in a data folder, whether or not a server runs on it."""
+    """Makes accounts in a house, whether or not a server runs there."""
 
-    def __init__(self, folder):
-        self._settings = config.load(str(folder), None, {})
+    def __init__(self, house):
+        self._settings = house.loaded()
 
     def do(self, work):
         """Run what `work` makes of the service."""
@@ -166,7 +165,7 @@ class Place:
 
     def __init__(self, house, endpoint):
         self.house, self.endpoint = house, endpoint
-        self.accounts = Accounts(house.folder)
+        self.accounts = Accounts(house)
 
     @cached_property
     def demo(self):
@@ -217,9 +216,8 @@ class Place:
 
 
 @contextmanager
-def running(folder, settings="", *words, **environ):
-    """A place whose server runs in this folder, started with these words."""
-    house = House(folder / "data")
+def running(house, settings="", *words, **environ):
+    """A place whose server runs in this house, started with these words."""
     house.settings(settings)
     with house.serving(*words, **environ) as serving:
         yield Place(house, urlsplit(serving["base_url"]).netloc)

@@ -12,6 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.contract import places
+from watchword import config
+
 ROOT = Path(__file__).parent.parent.parent
 WATCHWORD = Path(sys.executable).with_name("watchword")
 DEADLINE_S = 40
@@ -28,7 +31,8 @@ def eventually(look, what):
 
 
 def kill(house):
-    """The whole family at once, its parent first so that nobody is born again."""
+    """The whole family at once, its parent first so that nobody is born again; until the store,
+    too, is done with what they asked of it."""
     parent = psutil.Process(house.process.pid)
     family = [parent, *parent.children(recursive=True)]
     for one in family:
@@ -36,6 +40,7 @@ def kill(house):
     house.process.wait()
     _, alive = psutil.wait_procs(family, DEADLINE_S)
     assert not alive
+    eventually(house.place.is_left, "their end, as the store sees it")
 
 
 def environment(**more):
@@ -45,18 +50,33 @@ def environment(**more):
 
 
 class House:
-    """A data folder, the commands run on it, and the server that runs on it now."""
+    """A data folder, the commands run on it, and the server that runs on it now.
+
+    Its store is at `place`, or where its settings say; in the folder, where they say nothing.
+    """
 
     process: subprocess.Popen
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, place=None):
+        self.folder, self.place = folder, place or places.in_folder(folder)
+        self._store = {"WATCHWORD_STORE": place.address} if place else {}
+
+    def environment(self, **more):
+        return environment(**self._store, **more)
+
+    def loaded(self):
+        """Its settings, for whoever opens the service in this process."""
+        return config.load(str(self.folder), None, self._store)
+
+    def rows(self, statement):
+        """What the store says, read by somebody else."""
+        return self.place.rows(statement)
 
     def run(self, *words, check=True, **environ):
         """Run a command on this folder."""
         return subprocess.run(
             [WATCHWORD, *words, "--data", self.folder],
-            env=environment(**environ),
+            env=self.environment(**environ),
             capture_output=True,
             text=True,
             timeout=DEADLINE_S,
@@ -84,7 +104,7 @@ class House:
         with self.log.open("w") as log:
             return subprocess.Popen(
                 [WATCHWORD, "serve", "--port", "0", *words, "--data", self.folder],
-                env=environment(**environ),
+                env=self.environment(**environ),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -107,6 +127,21 @@ class House:
         return eventually(lambda: self.run("inbox", "last", *words).stdout.strip(), "a message")
 
 
+@pytest.fixture(scope="module", params=places.KINDS)
+def new_house(request, tmp_path_factory):
+    """Makes houses with a store that nobody has used, each for as long as its block lasts. Every
+    test that has one runs on each kind of store."""
+
+    @contextmanager
+    def made():
+        folder = tmp_path_factory.mktemp("house") / "data"
+        with places.empty(request.param, request.getfixturevalue) as place:
+            yield House(folder, place)
+
+    return made
+
+
 @pytest.fixture
-def house(tmp_path):
-    return House(tmp_path / "data")
+def house(new_house):
+    with new_house() as house:
+        yield house

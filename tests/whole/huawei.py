@@ -21,7 +21,7 @@ from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
 from tests.smtp_server import receiving
-from tests.whole.conftest import DEADLINE_S, House, eventually
+from tests.whole.conftest import DEADLINE_S, eventually
 
 SEND = "/v2/bases/verificationcode/send"
 CHECK_IDENTITY = "/v2/partners/sub-customers/users/check-identity"
@@ -226,9 +226,8 @@ class Place:
 
 
 @contextmanager
-def running(folder, *words, **environ):
-    """A place whose server runs in this folder, started with these words."""
-    house = House(folder / "data")
+def running(house, *words, **environ):
+    """A place whose server runs in this house, started with these words."""
     with mail_server() as (port, mailboxes):
         house.settings(SETTINGS.format(port=port))
         with house.serving(*words, **environ) as serving:

@@ -6,7 +6,7 @@ import subprocess
 from contextlib import contextmanager
 
 from tests import node_clients
-from tests.whole.conftest import DEADLINE_S, ROOT, WATCHWORD, environment
+from tests.whole.conftest import DEADLINE_S, ROOT, WATCHWORD
 
 SHOWN = "127.0.0.1:8080"
 """Where a manual's server answers; ours has a port of its own."""
@@ -37,7 +37,7 @@ class Manual:
         with subprocess.Popen(
             ["bash", "-euc", line, "reader", *command[:-1], program],
             cwd=house.folder.parent,
-            env=environment(PATH=path, **environ),
+            env=house.environment(PATH=path, **environ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

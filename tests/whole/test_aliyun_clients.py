@@ -75,8 +75,8 @@ def program(request):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("aliyun"), SETTINGS) as place:
+def place(new_house):
+    with new_house() as house, running(house, SETTINGS) as place:
         yield place
 
 
@@ -211,10 +211,10 @@ def test_the_new_manager_calls_once_it_has_a_key(place):
     assert manager.refusal(SEND_RD)[:2] == (409, "EntityAlreadyExists.ResourceDirectory")
 
 
-def test_the_demo_is_what_the_manual_says(tmp_path):
+def test_the_demo_is_what_the_manual_says(house):
     """Two accounts that can be called as, one of which manages a member without a phone; and the
     newcomer, which has a phone and has sent nothing, enables a directory with it."""
-    with running(tmp_path) as place:
+    with running(house) as place:
         demo = place.demo
         assert set(demo) == {"endpoint", "management", "newcomer", "member_id"}
         assert set(demo["management"]) == {"account_id", "ak", "sk"}
@@ -230,7 +230,7 @@ def test_the_demo_is_what_the_manual_says(tmp_path):
         (only,) = boss.ask("ListAccounts")["Accounts"]["Account"]
         assert only["AccountId"] == demo["member_id"]
         assert ann.refusal(LOOK)[:2] == (404, "ResourceDirectoryNotInUse")
-        assert counts(place.house.folder)["challenges"] == 0
+        assert counts(place.house)["challenges"] == 0
         assert place.house.run("inbox", "last", "--to", newcomer["phone"]).stdout == ""
 
         ann.ask(SEND_RD)
@@ -285,13 +285,13 @@ def test_every_client_reads_the_seeds_errors(
         (SEND_BIND, TOO_MANY): (manager, member),
         (SEND_BIND, COUNTRY): (boss, place.demo["member_id"]),
     }[operation, is_told]
-    before = counts(place.house.folder)["challenges"]
+    before = counts(place.house)["challenges"]
     refusal = program(caller, place).refusal(
         operation, **asked, **({"AccountId": whose} if whose else {})
     )
     assert refusal[:3] == (409, *is_told)
     assert REQUEST_ID.fullmatch(refusal.request_id)
-    assert counts(place.house.folder)["challenges"] == before
+    assert counts(place.house)["challenges"] == before
 
 
 def test_no_two_answers_share_a_request_id(place, boss, program):
@@ -507,11 +507,11 @@ def test_the_same_bytes_are_taken_once(place, boss):
     request.set_accept_format("JSON")
     request.trans_to_acs_request()
     target = request.get_url("cn-hangzhou", boss["ak"], boss["sk"])
-    before = counts(place.house.folder)["challenges"]
+    before = counts(place.house)["challenges"]
     first, again = got(place, target), got(place, target)
     assert first[0] == 200
     assert (again[0], json.loads(again[1])["Code"]) == REPLAYED[:2]
-    assert counts(place.house.folder)["challenges"] == before + 1
+    assert counts(place.house)["challenges"] == before + 1
 
 
 def got(place, target):
@@ -621,10 +621,10 @@ def test_other_methods_bodies_and_formats_are_refused_by_name(place, boss):
 
 
 @pytest.fixture(scope="module")
-def hurried(tmp_path_factory):
+def hurried(new_house):
     """A server that grants each key one call within an hour."""
-    folder = tmp_path_factory.mktemp("hurried")
-    with running(folder, "", WATCHWORD_ALIYUN__RATE='["1/1h"]') as place:
+    rate = {"WATCHWORD_ALIYUN__RATE": '["1/1h"]'}
+    with new_house() as house, running(house, "", **rate) as place:
         yield place, dict(zip(CLIENTS, place.newcomers(len(CLIENTS)), strict=True))
 
 

@@ -24,7 +24,7 @@ from tests.whole.aliyun import (
     refusal,
 )
 from tests.whole.conftest import eventually, kill
-from tests.whole.trouble import is_whole, rows
+from tests.whole.trouble import is_whole
 
 pytestmark = pytest.mark.filterwarnings(VENDORS_WARNINGS)
 
@@ -135,13 +135,13 @@ def test_kill_9_leaves_no_code_without_its_effect(house, rounds):
     """Of every act, answered or not: either its effect is there and its code used up, or there is
     none, and the code still does it. In the end as many codes are used up as acts are done."""
     house.settings(SETTINGS)
-    accounts = Accounts(house.folder)
+    accounts = Accounts(house)
     callers = Callers(accounts.manager(), accounts.inbox_token())
     for number in range(rounds):
         callers.newcomers += accounts.newcomers(NEWCOMERS - len(callers.newcomers))
         house.process = house.start("--workers", str(1 + number % 2))
         under_load_until_killed(house, callers)
-        assert is_whole(house.folder)
+        assert is_whole(house)
     used = used_up(house)
     with house.serving() as serving:
         endpoint = urlsplit(serving["base_url"]).netloc
@@ -156,7 +156,7 @@ def test_kill_9_leaves_no_code_without_its_effect(house, rounds):
 
 def used_up(house):
     """How many codes are, by the store."""
-    ((used,),) = rows(house.folder, "SELECT count(*) FROM challenges WHERE state = 'approved'")
+    ((used,),) = house.rows("SELECT count(*) FROM challenges WHERE state = 'approved'")
     return used
 
 

@@ -18,7 +18,6 @@ from tests.whole.aliyun import (
     phone,
     refusal,
 )
-from tests.whole.conftest import House
 
 pytestmark = pytest.mark.filterwarnings(VENDORS_WARNINGS)
 
@@ -33,7 +32,7 @@ class Place:
     """A server that runs, its phones, and who may call it."""
 
     def __init__(self, house, endpoint):
-        self.accounts, self._endpoint = Accounts(house.folder), endpoint
+        self.accounts, self._endpoint = Accounts(house), endpoint
         self.inbox = Inbox(endpoint, self.accounts.inbox_token())
 
     def newcomer(self):
@@ -45,14 +44,14 @@ class Place:
 
 
 @pytest.fixture(scope="module", params=["1", "2"])
-def place(tmp_path_factory, request):
-    house = House(tmp_path_factory.mktemp("aliyun") / "data")
+def place(new_house, request):
     # A day that is half over, so that none ends while it is counted.
     hours = 12 - datetime.now(UTC).hour
-    house.settings(f'[aliyun]\naccount = ["{A_DAY}/day Etc/GMT{-hours:+d}"]\n')
-    with house.serving("--workers", request.param) as serving:
-        yield Place(house, urlsplit(serving["base_url"]).netloc)
-        hang_up()
+    with new_house() as house:
+        house.settings(f'[aliyun]\naccount = ["{A_DAY}/day Etc/GMT{-hours:+d}"]\n')
+        with house.serving("--workers", request.param) as serving:
+            yield Place(house, urlsplit(serving["base_url"]).netloc)
+            hang_up()
 
 
 def at_once(calls, callers):

@@ -23,7 +23,7 @@ from tests.whole.aliyun_clients import (
     Legacy,
     Tea,
 )
-from tests.whole.conftest import eventually, kill
+from tests.whole.conftest import House, eventually, kill
 from tests.whole.trouble import FailingDisk, counts, in_state, is_whole
 
 pytestmark = pytest.mark.filterwarnings(VENDORS_WARNINGS)
@@ -58,7 +58,9 @@ def disk(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, disk):
-    with running(tmp_path_factory.mktemp("aliyun"), **disk.environ()) as place:
+    """A server whose store is a file on that disk."""
+    house = House(tmp_path_factory.mktemp("aliyun") / "data")
+    with running(house, **disk.environ()) as place:
         yield place
 
 
@@ -126,15 +128,15 @@ def test_a_slow_carrier_brings_the_code_in_the_end(place, boss):
     caller.ask(BIND, AccountId=member, SecureMobilePhone=to, VerificationCode=code)
 
 
-def test_what_a_carrier_refuses_was_sent_nevertheless(tmp_path):
+def test_what_a_carrier_refuses_was_sent_nevertheless(house):
     """It counts, no code is right, and the delivery is known to have failed."""
-    with running(tmp_path, '[aliyun]\naccount = ["2/24h"]\n') as place:
+    with running(house, '[aliyun]\naccount = ["2/24h"]\n') as place:
         caller, to = Tea(place.newcomer(), place.endpoint), "1-2025550001"
         for _ in range(2):
             caller.ask(SEND_RD, SecureMobilePhone=to)
         too_many = (409, "SendValidateCodeExceedsLimitForAccount")
         assert caller.refusal(SEND_RD, SecureMobilePhone=phone())[:2] == too_many
-        failed = lambda: len(in_state(place.house.folder, "failed")) == 2  # noqa: E731
+        failed = lambda: len(in_state(place.house, "failed")) == 2  # noqa: E731
         eventually(failed, "both are given up")
         assert place.inbox.codes(to) == []
 
@@ -151,7 +153,7 @@ def test_a_store_that_is_down_passes(place, boss, disk, node, fault):
     caller = Tea(boss, place.endpoint)
     caller.ask(SEND_BIND, **binding)
     code = place.inbox.code(to)
-    before, process = counts(place.house.folder), place.house.process.pid
+    before, process = counts(place.house), place.house.process.pid
     with disk.fault(fault, process):
         for name, client in CLIENTS.items():
             other = client(boss, place.endpoint, *((node,) if name in NODE else ()))
@@ -160,8 +162,8 @@ def test_a_store_that_is_down_passes(place, boss, disk, node, fault):
         with pytest.raises(ServerException) as raised:
             Core(boss, place.endpoint).call(LOOK)
     assert raised.value.status_code == 503
-    assert counts(place.house.folder) == before
-    assert is_whole(place.house.folder)
+    assert counts(place.house) == before
+    assert is_whole(place.house)
     assert place.inbox.codes(to) == [code]
 
     caller.ask(BIND, **binding, VerificationCode=code)

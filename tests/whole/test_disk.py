@@ -10,8 +10,8 @@ from functools import partial
 import httpx2
 import pytest
 
-from tests.whole.conftest import DEADLINE_S, eventually
-from tests.whole.trouble import FailingDisk, counts, is_whole, rows, unsettled
+from tests.whole.conftest import DEADLINE_S, House, eventually
+from tests.whole.trouble import FailingDisk, counts, is_whole, unsettled
 
 FAULTS = ("full", "broken", "unsynced", "limited")
 CALLERS = 40
@@ -21,6 +21,12 @@ _numbers = itertools.count(13_800_001_111)
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory):
     return FailingDisk(tmp_path_factory.mktemp("disk"))
+
+
+@pytest.fixture
+def house(tmp_path):
+    """Its store is a file on that disk."""
+    return House(tmp_path / "data")
 
 
 @pytest.fixture
@@ -59,7 +65,7 @@ def check(api, id, code, key):
 def opened(api, house, amount):
     """Challenges whose messages have arrived, and the code of each."""
     sent = [send(api, number(), str(uuid.uuid4())).json() for _ in range(amount)]
-    eventually(lambda: not unsettled(house.folder), "an empty outbox")
+    eventually(lambda: not unsettled(house), "an empty outbox")
     items = api.get("/v1/inbox", params={"limit": 1000}).json()["items"]
     return {one["id"]: item["code"] for one, item in zip(sent, items[-amount:], strict=True)}
 
@@ -85,20 +91,20 @@ def test_a_disk_that_fails_at_commit_changes_nothing(house, api, disk, kind):
     codes = opened(api, house, CALLERS // 2)
     calls = [partial(send, api, number(), str(uuid.uuid4())) for _ in codes]
     calls += [partial(check, api, id, code, str(uuid.uuid4())) for id, code in codes.items()]
-    before = counts(house.folder)
+    before = counts(house)
     with disk.fault(kind, house.process.pid):
         assert all(map(asks_to_try_again, at_once(calls)))
         assert asks_to_try_again(api.get("/readyz"))
         assert api.get("/livez").status_code == 200
-    assert counts(house.folder) == before
-    assert is_whole(house.folder)
+    assert counts(house) == before
+    assert is_whole(house)
 
     again = at_once(calls)
     assert [answer.status_code for answer in again] == [201] * len(codes) + [200] * len(codes)
     assert not any("idempotency-replayed" in answer.headers for answer in again)
     assert {answer.json()["status"] for answer in again[len(codes) :]} == {"approved"}
     assert api.get("/readyz").status_code == 200
-    eventually(lambda: not unsettled(house.folder), "an empty outbox")
+    eventually(lambda: not unsettled(house), "an empty outbox")
 
 
 @pytest.mark.parametrize("kind", FAULTS)
@@ -123,10 +129,10 @@ def test_a_disk_that_comes_and_goes_keeps_what_was_answered(house, api, disk, ki
             one.result()
     assert {answer.status_code for answer in answers} == {201, 503}
     answered = {answer.json()["id"] for answer in answers if answer.status_code == 201}
-    kept = [id for (id,) in rows(house.folder, "SELECT id FROM challenges")]
+    kept = [id for (id,) in house.rows("SELECT id FROM challenges")]
     assert sorted(kept) == sorted(answered)
-    eventually(lambda: not unsettled(house.folder), "an empty outbox")
-    assert is_whole(house.folder)
+    eventually(lambda: not unsettled(house), "an empty outbox")
+    assert is_whole(house)
 
 
 def has(answers, status):
@@ -138,14 +144,14 @@ def test_what_was_not_done_does_not_come_back(house, api, disk, kind):
     """A COMMIT can fail with all of its pages already in the log. Killed right then, the next
     process must not find them there and believe them."""
     codes = opened(api, house, 4)
-    before = counts(house.folder)
+    before = counts(house)
     with disk.fault(kind, house.process.pid):
         calls = [partial(send, api, number(), str(uuid.uuid4())) for _ in range(8)]
         calls += [partial(check, api, id, code, str(uuid.uuid4())) for id, code in codes.items()]
         assert all(map(asks_to_try_again, at_once(calls)))
         house.process.kill()
         house.process.wait()
-    assert counts(house.folder) == before
-    assert rows(house.folder, "SELECT DISTINCT state FROM challenges") == [("pending",)]
+    assert counts(house) == before
+    assert house.rows("SELECT DISTINCT state FROM challenges") == [("pending",)]
     house.process = house.start()
     house.announced()

@@ -10,7 +10,7 @@ from huaweicloudsdkbssintl.v2 import BssintlClient
 from huaweicloudsdkcore.auth.credentials import GlobalCredentials
 
 from tests.node_clients import NodeFailed
-from tests.whole.conftest import DEADLINE_S, WATCHWORD, environment, eventually
+from tests.whole.conftest import DEADLINE_S, WATCHWORD, eventually
 from tests.whole.huawei import (
     SEND,
     VENDORS_WARNINGS,
@@ -54,8 +54,8 @@ else:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("huawei")) as place:
+def place(new_house):
+    with new_house() as house, running(house) as place:
         yield place
 
 
@@ -136,7 +136,7 @@ def test_a_program_is_redirected_by_its_environment_alone(place, tmp_path, witho
         line = f'eval "$({demo} {place.house.folder})"; unset {without}; {run}'
         ran = subprocess.run(
             ["bash", "-c", line],
-            env=environment(),
+            env=place.house.environment(),
             capture_output=True,
             text=True,
             timeout=DEADLINE_S,

@@ -102,7 +102,7 @@ def test_kill_9_leaves_no_code_without_its_customer(house, rounds):
         for number in range(rounds):
             house.process = house.start("--workers", str(1 + number % 2))
             under_load_until_killed(house, callers)
-            assert is_whole(house.folder)
+            assert is_whole(house)
         with (
             house.serving() as serving,
             Partner(callers.made, serving["base_url"]) as partner,

@@ -17,8 +17,8 @@ USED = (400, "CBC.99004008")
 
 
 @pytest.fixture(scope="module", params=["1", "2"])
-def place(tmp_path_factory, request):
-    with running(tmp_path_factory.mktemp("huawei"), "--workers", request.param) as place:
+def place(new_house, request):
+    with new_house() as house, running(house, "--workers", request.param) as place:
         yield place
 
 

@@ -6,6 +6,7 @@ import time
 import pytest
 from keystoneauth1.exceptions import Forbidden, InternalServerError
 
+from tests.whole.conftest import House
 from tests.whole.huawei import (
     SEND,
     SETTINGS,
@@ -37,7 +38,9 @@ def disk(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, disk):
-    with running(tmp_path_factory.mktemp("huawei"), **disk.environ()) as place:
+    """A server whose store is a file on that disk."""
+    house = House(tmp_path_factory.mktemp("huawei") / "data")
+    with running(house, **disk.environ()) as place:
         yield place
 
 
@@ -73,15 +76,15 @@ def test_a_store_that_is_down_passes(place, partner, disk, fault):
     address = f"bea.{fault}@example.com"
     partner.send(address)
     code = place.code(address)
-    before, process = counts(place.house.folder), place.house.process.pid
+    before, process = counts(place.house), place.house.process.pid
     with disk.fault(fault, process):
         assert refusal(partner.send, address) == (500, "CBC.0999")
         assert refusal(partner.register, address, code) == (500, "CBC.0999")
         down = partner.session()
         with pytest.raises(InternalServerError):
             down.get_token()
-    assert counts(place.house.folder) == before
-    assert is_whole(place.house.folder)
+    assert counts(place.house) == before
+    assert is_whole(place.house)
     assert place.mailboxes.codes(address) == [code]
 
     assert down.get_token()

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.filterwarnings(VENDORS_WARNINGS)
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("huawei")) as place:
+def place(new_house):
+    with new_house() as house, running(house) as place:
         yield place
 
 

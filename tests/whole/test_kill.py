@@ -21,9 +21,8 @@ import pytest
 
 from tests.smtp_server import receiving
 from tests.whole.conftest import DEADLINE_S, eventually, kill
-from tests.whole.trouble import in_state, is_whole, rows, unsettled
+from tests.whole.trouble import in_state, is_whole, unsettled
 from watchword.bootstrap import bootstrap
-from watchword.config import Settings
 from watchword.domain.destination import phone
 from watchword.domain.purpose import Purpose
 from watchword.service.issue import Send, issue
@@ -191,13 +190,13 @@ def test_kill_9_loses_nothing_and_repeats_nothing(house, rounds):
             house.process = house.start("--workers", str(1 + number % 2))
             under_load_until_killed(house, key, ledger, mail)
             in_flight |= sending_mails(house)
-            assert is_whole(house.folder)
+            assert is_whole(house)
         with house.serving() as serving:
             headers = {"authorization": f"Bearer {key}"}
             base_url = serving["base_url"]
             with httpx2.Client(base_url=base_url, headers=headers, timeout=DEADLINE_S) as api:
                 repeat_unanswered(api, ledger)
-                eventually(lambda: not unsettled(house.folder), "an empty outbox")
+                eventually(lambda: not unsettled(house), "an empty outbox")
                 phones = json.loads(house.run("inbox", "list", "--json").stdout)
                 verdicts = check_everything(api, ledger, phones, mail)
     found = balance(house, ledger, phones, mail, in_flight)
@@ -213,7 +212,7 @@ def test_kill_9_loses_nothing_and_repeats_nothing(house, rounds):
 def sending_mails(house):
     """The mails that were being handed over, by the store's own word."""
     sql = "SELECT id FROM deliveries WHERE state = 'sending' AND channel = 'email'"
-    return {id for (id,) in rows(house.folder, sql)}
+    return {id for (id,) in house.rows(sql)}
 
 
 def repeat_unanswered(api, ledger):
@@ -253,13 +252,12 @@ def check_everything(api, ledger, phones, mail):
 
 def balance(house, ledger, phones, mail, in_flight):
     """Each acknowledged send has one row, in one settled state; what is unknown was in flight."""
-    found = rows(
-        house.folder,
+    found = house.rows(
         "SELECT c.id, d.id, d.state FROM deliveries d JOIN challenges c ON c.serial = d.challenge",
     )
     assert sorted(id for id, _, _ in found) == sorted(ledger.sent)
     assert {state for _, _, state in found} <= SETTLED
-    assert in_state(house.folder, "unknown") <= in_flight
+    assert in_state(house, "unknown") <= in_flight
     assert max(mail.taken.values()) == 1
     assert max(Counter(one["to"] for one in phones).values()) == 1
     assert max(Counter(ledger.sent.values()).values()) == 1
@@ -285,13 +283,12 @@ class Clock:
         return datetime.now(UTC) + self.ahead
 
 
-async def test_what_nobody_takes_expires_and_is_wiped(tmp_path):
+async def test_what_nobody_takes_expires_and_is_wiped(house):
     """A carrier that stays away until the code is dead: the message is given up, never sent late,
     and nothing of it stays."""
     clock = Clock()
-    folder = tmp_path / "data"
-    folder.mkdir()
-    async with bootstrap(Settings(data=str(folder)), clock=clock) as service:
+    house.folder.mkdir()
+    async with bootstrap(house.loaded(), clock=clock) as service:
         app = await service.apps.create(name="Shop", now=clock())
         await issue(
             Send(
@@ -305,12 +302,13 @@ async def test_what_nobody_takes_expires_and_is_wiped(tmp_path):
             now=clock(),
         )
 
-        await within_a_thread(lambda: rows(folder, TRIED), "a try in vain")
+        await within_a_thread(lambda: house.rows(TRIED), "a try in vain")
         clock.ahead += timedelta(seconds=61)
-        await within_a_thread(lambda: not unsettled(folder), "an empty outbox")
+        await within_a_thread(lambda: not unsettled(house), "an empty outbox")
         assert service.inbox is not None
         assert await service.inbox.received() == []
-    assert rows(folder, "SELECT state, code, recipient FROM deliveries") == [("expired", b"", b"")]
+    left = house.rows("SELECT state, code, recipient FROM deliveries")
+    assert left == [("expired", b"", b"")]
 
 
 TRIED = "SELECT id FROM deliveries WHERE state = 'queued' AND tries > 0"

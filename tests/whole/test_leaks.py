@@ -2,7 +2,8 @@
 
 A server in a world of trouble (troubled_server.py) is asked for 16-character codes, in every way
 that goes right or wrong; then all it left is searched: files as raw bytes, so that free pages and
-the write-ahead log count too, both streams, every answer, the metrics.
+the write-ahead log count too, both streams, every answer, the metrics. A server's store is searched
+in the same way, and what its tables give.
 """
 
 import asyncio
@@ -18,14 +19,14 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
+from tests import postgres_server
+from tests.contract.places import Place
 from tests.smtp_server import receiving
 from tests.whole import bad_partner
 from tests.whole.bad_partner import BadPartner
-from tests.whole.conftest import DEADLINE_S, ROOT, House, environment, eventually
+from tests.whole.conftest import DEADLINE_S, ROOT, House, eventually
 from tests.whole.leaks import leaks, spellings
-from tests.whole.trouble import rows
 from watchword.bootstrap import bootstrap, now
-from watchword.config import Settings
 from watchword.domain.app import Scope, Terms
 from watchword.domain.destination import phone
 
@@ -44,6 +45,7 @@ PHONES = {
     "0016": "delivered",  # something strewn about fails on its own
 }
 MAILBOXES = {"taken": "accepted", "refused": "failed", "later": "cancelled", "doubted": "unknown"}
+PAGE = 8192
 FIXED = "Zq7pXw3vRt9sKm5n"
 TESTER = "+8613977240999"
 SETTINGS = """
@@ -91,7 +93,7 @@ class TroubledHouse(House):
             return subprocess.Popen(
                 [*TROUBLED, "serve", "--port", "0", *words, "--data", self.folder],
                 cwd=ROOT,
-                env=environment(DRAWN=str(self.drawn), PYTHONASYNCIODEBUG="1", **environ),
+                env=self.environment(DRAWN=str(self.drawn), PYTHONASYNCIODEBUG="1", **environ),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -108,10 +110,85 @@ class TroubledHouse(House):
         return self.drawn.read_text().split()
 
 
+class Embedded:
+    """The store is a file in the house's folder, and is searched with that."""
+
+    place = None
+
+    def at_rest(self):
+        return {}
+
+    def forgets(self, note, remains, folder):
+        """Let a copy of the store write a note and delete it: what the disk holds then."""
+        copy = folder / "copy.db"
+        copy.write_bytes(remains.places["watchword.db after the end"])
+        with closing(sqlite3.connect(copy, isolation_level=None)) as file:
+            file.execute("PRAGMA secure_delete = OFF")
+            file.execute("INSERT INTO records VALUES ('note', ?, 1, x'00', NULL)", (note,))
+            file.execute("DELETE FROM records WHERE kind = 'note'")
+            assert file.execute("SELECT * FROM records WHERE key = ?", (note,)).fetchall() == []
+            file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return {"copy": copy.read_bytes()}
+
+
+class OnAServer:
+    """The store is a database on a server of its own: searched is what its tables give, and all
+    that the server wrote to its disk since there is this database."""
+
+    def __init__(self, server):
+        self._server = server
+        self.place = Place("postgresql", server.create_database())
+        self._before = self._files()
+
+    def at_rest(self):
+        dump = b"\n".join(
+            plain(value)
+            for table in self.place.contents()
+            for row in self.place.rows(f"SELECT * FROM {table}")  # noqa: S608
+            for value in row
+        )
+        return {"tables": dump, **self._written()}
+
+    def forgets(self, note, remains, folder):
+        put = "INSERT INTO records VALUES ('note', '{}', 1, '', NULL)"
+        self.place.rows(put.format(note))
+        self.place.rows("DELETE FROM records WHERE kind = 'note'")
+        self.place.rows("CHECKPOINT")
+        return self._written()
+
+    def _written(self):
+        """The pages of its files that were not there before."""
+        found = {}
+        for name, content in self._files().items():
+            known = {*pages(self._before.get(name, b"")), bytes(PAGE)}
+            found[name] = b"".join(page for page in pages(content) if page not in known)
+        return {name: content for name, content in found.items() if content}
+
+    def _files(self):
+        folder, found = self._server.folder, {}
+        for file in folder.rglob("*"):
+            with suppress(FileNotFoundError):  # the server lives on, and tidies up
+                if file.is_file():
+                    found[str(file.relative_to(folder))] = file.read_bytes()
+        return found
+
+
+def pages(content):
+    return [content[at : at + PAGE] for at in range(0, len(content), PAGE)]
+
+
+def plain(value):
+    """A value as bytes in which a secret would be seen."""
+    if isinstance(value, list):
+        return b" ".join(map(plain, value))
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
 class Remains:
     """What there is to search, and what for."""
 
-    def __init__(self):
+    def __init__(self, store):
+        self.store = store
         self.secrets: dict[str, str] = {}  # what each of them is
         self.places: dict[str, bytes] = {}
         self.states: dict[str, str] = {}  # what became of the first delivery to a destination
@@ -120,6 +197,8 @@ class Remains:
     def keep_files(self, house, when):
         for file in sorted(house.folder.iterdir()):
             self.places[f"{file.name} {when}"] = file.read_bytes()
+        for name, content in self.store.at_rest().items():
+            self.places[f"{name} {when}"] = content
         self.places[f"{house.log.name} {when}"] = house.log.read_bytes()
         self.logs += house.said()
 
@@ -132,10 +211,10 @@ class Remains:
             self.places[name] = head + response.content
 
 
-async def tenant(folder):
+async def tenant(house):
     """An app with long codes and a test number, a key of it that may do everything; and a partner
     of Huawei Cloud's dialect."""
-    async with bootstrap(Settings(data=str(folder)), deliver=False) as service:
+    async with bootstrap(house.loaded(), deliver=False) as service:
         app = await service.apps.create(name="Shop", origin="shop.example", now=now())
         terms = Terms(alphabet=LETTERS, length=16, max_attempts=3)
         await service.apps.set_terms(app.id, "*", lambda _: terms, now())
@@ -165,7 +244,7 @@ def live_badly(api, house, remains):
     for code in house.codes():
         remains.secrets[code] = "code"
     remains.secrets[FIXED] = "code"
-    eventually(lambda: is_at_rest(house.folder), "a try of each")
+    eventually(lambda: is_at_rest(house), "a try of each")
     for id, to in sent:
         check_badly(api, id, to, house.codes()[-1], remains)
         ask_badly(api, id, to, house.codes()[-1])
@@ -241,15 +320,35 @@ def shout(port, to, code):
                 line.recv(4096)
 
 
-@pytest.fixture(scope="module", params=["json", "text"])
+@contextmanager
+def embedded():
+    yield Embedded()
+
+
+@contextmanager
+def on_a_server():
+    with postgres_server.running({"full_page_writes": "on"}) as server:
+        yield OnAServer(server)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("json", embedded), ("text", embedded), ("json", on_a_server)],
+    ids=["json", "text", "postgresql"],
+)
 def remains(request, tmp_path_factory):
     """Of a server that lived badly, was killed, lived on, and was stopped."""
-    house = TroubledHouse(tmp_path_factory.mktemp("troubled") / "data")
-    found = Remains()
+    form, made = request.param
+    with made() as store:
+        yield what_is_left(store, form, tmp_path_factory.mktemp("troubled") / "data")
+
+
+def what_is_left(store, form, folder):
+    house, found = TroubledHouse(folder, store.place), Remains(store)
     house.folder.mkdir()
-    token, partner = asyncio.run(tenant(house.folder))
+    token, partner = asyncio.run(tenant(house))
     with receiving(Gossip()) as port:
-        house.settings(SETTINGS.format(form=request.param, port=port))
+        house.settings(SETTINGS.format(form=form, port=port))
         house.run("demo")
         house.process = house.start()
         serving = house.announced()
@@ -261,7 +360,6 @@ def remains(request, tmp_path_factory):
             calls.get("/readyz")
         house.process.kill()
         house.process.wait()
-        assert (house.folder / "watchword.db-wal").stat().st_size > 0
         found.keep_files(house, "after kill -9")
         with house.serving() as serving, api(serving, token, found) as calls:
             for id, to in sent:
@@ -284,10 +382,10 @@ def api(serving, token, remains):
         yield calls
 
 
-def is_at_rest(folder):
+def is_at_rest(house):
     """Every message was tried, and none is being tried."""
     busy = "state IN ('leased', 'sending') OR (state = 'queued' AND tries = 0)"
-    return rows(folder, f"SELECT id FROM deliveries WHERE {busy}") == []  # noqa: S608
+    return house.rows(f"SELECT id FROM deliveries WHERE {busy}") == []  # noqa: S608
 
 
 def test_nothing_readable_is_left(remains):
@@ -302,6 +400,7 @@ def test_nothing_readable_is_left(remains):
 
 def test_the_troubles_did_happen(remains):
     """Each of the failures that could have told a secret is there, told without it."""
+    assert any("wal" in place and place.endswith("kill -9") for place in remains.places)
     for sign in ("RuntimeError", "request_failed", "never retrieved"):
         assert sign in remains.logs
     assert any(" 500" in place for place in remains.places)
@@ -329,13 +428,5 @@ def test_a_secret_within_base64_is_found(before):
 
 
 def test_a_deleted_row_is_found(remains, tmp_path):
-    """What SQLite only forgot is still on the disk."""
-    copy = tmp_path / "copy.db"
-    copy.write_bytes(remains.places["watchword.db after the end"])
-    with closing(sqlite3.connect(copy, isolation_level=None)) as file:
-        file.execute("PRAGMA secure_delete = OFF")
-        file.execute("INSERT INTO records VALUES ('note', ?, 1, x'00', NULL)", (FIXED,))
-        file.execute("DELETE FROM records WHERE kind = 'note'")
-        assert file.execute("SELECT * FROM records WHERE key = ?", (FIXED,)).fetchall() == []
-        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert list(leaks([FIXED], {"copy": copy.read_bytes()}))
+    """What a database only forgot is still on the disk."""
+    assert list(leaks([FIXED], remains.store.forgets(FIXED, remains, tmp_path)))

@@ -1,14 +1,14 @@
 """A disk that fails on demand, and a look at what the server left on it."""
 
 import resource
-import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.whole.conftest import House
+
 SHIM = Path(__file__).with_name("failing_disk.c")
-TABLES = ("challenges", "deliveries", "onces", "failures", "spent", "records")
 
 
 class FailingDisk:
@@ -43,28 +43,21 @@ class FailingDisk:
             self.switch.unlink()
 
 
-def rows(folder: Path, statement: str) -> list[tuple]:
-    """What the store's file says, read by somebody else."""
-    with closing(sqlite3.connect(f"file:{folder / 'watchword.db'}?mode=ro", uri=True)) as file:
-        return file.execute(statement).fetchall()
-
-
-def counts(folder: Path) -> dict[str, int]:
+def counts(house: House) -> dict[str, int]:
     """How many rows each table has."""
-    union = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM {table}" for table in TABLES)  # noqa: S608
-    return dict(rows(folder, union))
+    return {table: len(rows) for table, rows in house.place.contents().items()}
 
 
-def is_whole(folder: Path) -> bool:
-    """SQLite's own judgement of the file."""
-    return rows(folder, "PRAGMA integrity_check") == [("ok",)]
+def is_whole(house: House) -> bool:
+    """SQLite's own judgement of its file; those of a server are nothing that we could break."""
+    return house.place.kind != "sqlite" or house.rows("PRAGMA integrity_check") == [("ok",)]
 
 
-def in_state(folder: Path, *states: str) -> set[int]:
+def in_state(house: House, *states: str) -> set[int]:
     """The deliveries in one of these states."""
     wanted = ", ".join(f"'{state}'" for state in states)
-    return {id for (id,) in rows(folder, f"SELECT id FROM deliveries WHERE state IN ({wanted})")}  # noqa: S608
+    return {id for (id,) in house.rows(f"SELECT id FROM deliveries WHERE state IN ({wanted})")}  # noqa: S608
 
 
-def unsettled(folder: Path) -> set[int]:
-    return in_state(folder, "queued", "leased", "sending")
+def unsettled(house: House) -> set[int]:
+    return in_state(house, "queued", "leased", "sending")

@@ -3,19 +3,17 @@ same, by the rules of contracts/aliyun.md and by no code of ours."""
 
 import hmac
 import socket
-import sqlite3
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 from tests.surfaces.aliyun.calling import DEADLINE_S, FORM, NEWER, Caller, dated
-from tests.surfaces.conftest import Clock, Server, up
+from tests.surfaces.conftest import Clock
 from tests.surfaces.travel import HERE
 
 WAYS = ("ACS3 query", "ACS3 form", "V1 query", "V1 form")
@@ -34,15 +32,6 @@ class Still(Clock):
 
     def __call__(self) -> datetime:
         return self._began + self.ahead
-
-
-@contextmanager
-def stopped(folder: Path, **terms: Any) -> Iterator[Server]:
-    """A server whose clock stands still."""
-    server = Server(folder, **terms)
-    server.clock = Still()
-    with up(server):
-        yield server
 
 
 def bent(caller: Caller, way: str, action: str, pairs: Pairs, version: str = NEWER) -> Request:
@@ -136,10 +125,11 @@ def canonical(pairs: Iterable[tuple[str, str | bytes]]) -> str:
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in ordered)
 
 
-def kept(server: Any) -> list[str]:
+def kept(server: Any) -> dict[str, set[str]]:
     """What the store holds, but for the nonces of requests that were signed right."""
-    with closing(sqlite3.connect(server.folder / "watchword.db")) as connection:
-        return [line for line in connection.iterdump() if "'aliyun_nonce'" not in line]
+    contents: dict[str, set[str]] = server.place.contents()
+    contents["records"] = {row for row in contents["records"] if "'aliyun_nonce'" not in row}
+    return contents
 
 
 def raw(server: Any, *pieces: bytes, leaves: bool = False) -> bytes:

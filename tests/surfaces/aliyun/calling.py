@@ -3,11 +3,9 @@ signers, at the server's time, which tests may move."""
 
 import itertools
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -210,8 +208,7 @@ def messages(server: Any, to: str) -> list[Any]:
 
 def code_for(server: Any, to: str) -> str:
     """The code that a phone was sent last, once it is there; for a server that delivers."""
-    with closing(sqlite3.connect(server.folder / "watchword.db")) as store:
-        ((newest,),) = store.execute("SELECT max(id) FROM deliveries")
+    ((newest,),) = server.rows("SELECT max(id) FROM deliveries")
     service, within = server.service, timedelta(seconds=DEADLINE_S)
     server.do(service.outcomes.outcome(newest, service.store, within=within))
     return str(messages(server, to)[-1].code)

@@ -24,7 +24,6 @@ from tests.surfaces.aliyun.calling import (
     phone,
     wrong,
 )
-from tests.surfaces.conftest import Server, up
 from watchword import config
 
 BOUND = (409, "AccountSecureMobileAlreadyExists")
@@ -274,8 +273,8 @@ def test_a_phone_that_the_site_does_not_text_is_not_bound(boss, member, to):
     assert became(boss.ask(BIND, **given)) == DONE
 
 
-def test_the_china_site_binds_no_other_phones(tmp_path):
-    with up(Server(tmp_path, deliver=True, aliyun=config.Aliyun(site="china"))) as china:
+def test_the_china_site_binds_no_other_phones(serving):
+    with serving(deliver=True, aliyun=config.Aliyun(site="china")) as china:
         boss = manager(china)
         given = binding(boss, member_of(boss), "86-13812345678")
         abroad = {**given, "SecureMobilePhone": "1-2025550123"}

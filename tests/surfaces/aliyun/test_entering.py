@@ -10,12 +10,12 @@ import pytest
 from rich.pretty import pretty_repr
 
 from tests.surfaces.aliyun.bending import (
+    Still,
     bent,
     canonical,
     kept,
     signed_acs3,
     signed_v1,
-    stopped,
     v1_text,
 )
 from tests.surfaces.aliyun.calling import (
@@ -52,9 +52,9 @@ THROTTLED = (400, "Throttling.User")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(serving):
     """Its worker is off, so that only requests change its store, and its clock stands still."""
-    with stopped(tmp_path_factory.mktemp("watchword")) as running:
+    with serving(clock=Still()) as running:
         yield running
 
 
@@ -154,12 +154,12 @@ def test_a_nonce_is_kept_for_half_an_hour(server, scheme):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_what_one_process_took_no_other_takes(tmp_path, scheme):
+def test_what_one_process_took_no_other_takes(tmp_path, place, scheme):
     """Neither one that runs beside it, nor one that starts after it."""
-    with up(Server(tmp_path)) as running:
+    with up(Server(tmp_path, place)) as running:
         bob = manager(running)
         request, other = signed(bob, scheme), signed(bob, scheme)
-        with up(Server(tmp_path)) as beside:
+        with up(Server(tmp_path, place)) as beside:
             host = {"host": running.url.removeprefix("http://")} if scheme == "ACS3" else {}
             assert bob.send(request).success
             for one, expected in [(request, USED), (other, None)]:
@@ -167,7 +167,7 @@ def test_what_one_process_took_no_other_takes(tmp_path, scheme):
                 reply = travelled(beside, method, target, headers.items(), body)
                 assert reply.refusal == expected if expected else reply.success
             assert bob.send(other).refusal == USED
-    with up(Server(tmp_path)) as bob.server:
+    with up(Server(tmp_path, place)) as bob.server:
         for one in (request, other):
             assert bob.send(one).refusal == USED
 
@@ -785,10 +785,10 @@ def test_what_a_request_says_is_nobodys_to_read():
 
 
 @pytest.fixture(scope="module")
-def bounded(tmp_path_factory):
+def bounded(serving):
     """Five requests a second with one key."""
     terms = Aliyun(rate=(Limit(5, 1),))
-    with stopped(tmp_path_factory.mktemp("bounded"), aliyun=terms) as running:
+    with serving(clock=Still(), aliyun=terms) as running:
         yield running
 
 

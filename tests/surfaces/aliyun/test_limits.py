@@ -25,7 +25,6 @@ from tests.surfaces.aliyun.calling import (
     phone,
     travelled,
 )
-from tests.surfaces.conftest import Server, up
 from tests.surfaces.huawei.calling import VENDORS_WARNINGS, partner
 from watchword import config
 from watchword.config import Limit
@@ -275,20 +274,10 @@ def test_a_day_in_which_little_was_sent_gives_nothing_to_the_next(noon, shop):
 # As a house sets it
 
 
-@pytest.fixture
-def served(tmp_path):
-    """A server on other terms, for as long as a test lasts."""
-
-    def serving(**terms):
-        return up(Server(tmp_path, **terms))
-
-    return serving
-
-
-def test_a_limit_may_trail_behind_now(served):
+def test_a_limit_may_trail_behind_now(serving):
     """ "100/24h": each send makes room a day later, not at midnight."""
     assert config.parse_limit("100/24h") == Limit(100, 86_400)
-    with served(aliyun=config.Aliyun(account=(Limit(100, 86_400),))) as server:
+    with serving(aliyun=config.Aliyun(account=(Limit(100, 86_400),))) as server:
         send = partial(to_enable, newcomer(server))
         assert granted(send, 1) == 1
         server.clock.pass_by(HOUR)
@@ -303,9 +292,9 @@ def test_a_limit_may_trail_behind_now(served):
 
 
 @pytest.mark.parametrize("name", ["UTC", "America/New_York", "Pacific/Auckland"])
-def test_a_day_may_be_one_of_elsewhere(served, name):
+def test_a_day_may_be_one_of_elsewhere(serving, name):
     zone = ZoneInfo(name)
-    with served(aliyun=config.Aliyun(account=(Limit(3, span="day", zone=name),))) as server:
+    with serving(aliyun=config.Aliyun(account=(Limit(3, span="day", zone=name),))) as server:
         at(server, midnight(server, zone) + 12 * HOUR)
         boss = manager(server)
         send, ends = partial(to_bind, boss, member_of(boss)), midnight(server, zone)
@@ -317,14 +306,14 @@ def test_a_day_may_be_one_of_elsewhere(served, name):
         assert granted(send, 4) == 3
 
 
-def test_no_limit_is_no_limit(served):
-    with served(aliyun=config.Aliyun(account=())) as server:
+def test_no_limit_is_no_limit(serving):
+    with serving(aliyun=config.Aliyun(account=())) as server:
         assert granted(partial(to_enable, newcomer(server)), A_DAY + 10) == A_DAY + 10
 
 
-def test_an_address_may_have_a_limit_as_well(served):
+def test_an_address_may_have_a_limit_as_well(serving):
     """Counted for each app, whichever of its accounts asks."""
-    with served(aliyun=config.Aliyun(destination=(Limit(3, 3600),))) as server:
+    with serving(aliyun=config.Aliyun(destination=(Limit(3, 3600),))) as server:
         shop, to = newcomer(server), phone()
         assert granted(partial(to_enable, shop, to), 4) == 3
         assert timedelta() < refused_for(partial(to_enable, shop, to)) <= HOUR
@@ -342,13 +331,13 @@ def german():
     return f"49-151{phone()[-8:]}"
 
 
-def test_limits_of_other_scopes_hold_here_too(served):
+def test_limits_of_other_scopes_hold_here_too(serving):
     """And what one of them refuses is spent on no other."""
     terms = {
         "limits": config.Limits(country=(Limit(3, 3600),)),
         "aliyun": config.Aliyun(account=(Limit(5, 86_400),)),
     }
-    with served(**terms) as server:
+    with serving(**terms) as server:
         shop = newcomer(server)
 
         def send(spelled):
@@ -363,10 +352,10 @@ def test_limits_of_other_scopes_hold_here_too(served):
 
 
 @pytest.mark.parametrize("scope", ["app", "prefix", "everything"])
-def test_each_scope_of_the_house_holds_here_too(served, scope):
+def test_each_scope_of_the_house_holds_here_too(serving, scope):
     """Of the numbers of one block, when it is a prefix's."""
     limits = msgspec.structs.replace(config.Limits(), **{scope: (Limit(2, 3600),)})
-    with served(limits=limits) as server:
+    with serving(limits=limits) as server:
         shop = newcomer(server)
         assert granted(partial(to_enable, shop, "1-2025550123"), 3) == 2
 
@@ -374,13 +363,13 @@ def test_each_scope_of_the_house_holds_here_too(served, scope):
 # Beside other dialects
 
 
-def test_the_limit_of_an_address_is_each_dialects_own(served):
+def test_the_limit_of_an_address_is_each_dialects_own(serving):
     """What the one sent there is not taken from the other, whichever window is longer."""
     ours, at_will = (
         config.Aliyun(destination=(Limit(3, 86_400),)),
         config.Policy(resend_interval_s=0),
     )
-    with served(aliyun=ours, policy=at_will) as server:
+    with serving(aliyun=ours, policy=at_will) as server:
         app, to = server.do(server.service.apps.create(name="Shop", now=server.clock())), phone()
         shop = newcomer(server, app_id=app.id)
         body = {"channel": "sms", "purpose": "sign_up", "to": f"+{to.replace('-', '')}"}
@@ -391,10 +380,10 @@ def test_the_limit_of_an_address_is_each_dialects_own(served):
         assert [answer.is_success for answer in natives] == [True] * 10 + [False]
 
 
-def test_dialects_do_not_take_from_each_other(tmp_path):
+def test_dialects_do_not_take_from_each_other(serving):
     """One app that speaks all three, one phone: each has what it would have alone."""
     china, at_will = config.Aliyun(site="china"), config.Policy(resend_interval_s=0)
-    with up(Server(tmp_path, deliver=True, aliyun=china, policy=at_will)) as server:
+    with serving(deliver=True, aliyun=china, policy=at_will) as server:
         app = server.do(server.service.apps.create(name="Shop", now=server.clock()))
         shop, to = newcomer(server, app_id=app.id), "13812345678"
         boss = manager(server, app_id=app.id)

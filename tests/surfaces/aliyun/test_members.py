@@ -24,7 +24,6 @@ from tests.surfaces.aliyun.calling import (
     newcomer,
     phone,
 )
-from tests.surfaces.conftest import Server, up
 from watchword import config
 
 CREATE, DESTROY = "CreateResourceAccount", "DestroyResourceDirectory"
@@ -183,9 +182,9 @@ def test_of_twenty_at_once_each_gets_its_own(boss):
     assert sorted(listed(boss, PageSize=100)) == sorted(names)
 
 
-def test_a_directory_has_as_many_members_as_the_house_allows(tmp_path):
+def test_a_directory_has_as_many_members_as_the_house_allows(serving):
     """Exactly three of twenty that come at once, in each directory."""
-    with up(Server(tmp_path, aliyun=config.Aliyun(members=3))) as small:
+    with serving(aliyun=config.Aliyun(members=3)) as small:
         for boss in (manager(small), manager(small)):
             answers = at_once(
                 partial(boss.ask, CREATE, DisplayName=f"ann {number}") for number in range(TIMES)

@@ -1,7 +1,5 @@
 """The two sends: what they answer, which words go out, whom they are for, and every refusal."""
 
-import sqlite3
-from contextlib import closing
 from datetime import datetime, timedelta
 
 import pytest
@@ -27,7 +25,6 @@ from tests.surfaces.aliyun.calling import (
     phone,
     wrong,
 )
-from tests.surfaces.conftest import Server, up
 from watchword import config
 from watchword.directory.aliyun.phones import phone as phone_from
 from watchword.domain.app import Terms
@@ -51,10 +48,9 @@ WAYS = [
 
 
 @pytest.fixture(scope="module")
-def china(tmp_path_factory):
+def china(serving):
     """A server of the China site."""
-    folder, terms = tmp_path_factory.mktemp("china"), config.Aliyun(site="china")
-    with up(Server(folder, deliver=True, aliyun=terms)) as running:
+    with serving(deliver=True, aliyun=config.Aliyun(site="china")) as running:
         yield running
 
 
@@ -79,8 +75,7 @@ def ends_at(answer):
 
 def deliveries(server):
     """The state of each, oldest first."""
-    with closing(sqlite3.connect(server.folder / "watchword.db")) as store:
-        return [state for (state,) in store.execute("SELECT state FROM deliveries ORDER BY id")]
+    return [state for (state,) in server.rows("SELECT state FROM deliveries ORDER BY id")]
 
 
 def refused_anew(caller, action, **asked):
@@ -121,10 +116,9 @@ def test_a_code_to_bind_is_sent_and_its_end_is_said(delivering, boss, member, to
 
 def test_the_end_that_is_said_is_the_one_in_the_store(delivering, boss, member, to):
     told = boss.ask(SEND_BIND, AccountId=member, SecureMobilePhone=to).success
-    with closing(sqlite3.connect(delivering.folder / "watchword.db")) as store:
-        ((ends,),) = store.execute(
-            "SELECT expires_at FROM challenges ORDER BY opened_at DESC LIMIT 1"
-        )
+    ((ends,),) = delivering.rows(
+        "SELECT expires_at FROM challenges ORDER BY opened_at DESC LIMIT 1"
+    )
     assert round(ends_at(told).timestamp() * 1000) == ends // 1000
 
 

@@ -2,14 +2,13 @@
 
 import pytest
 
-from tests.surfaces.conftest import Server, up
 from tests.surfaces.huawei.calling import THERE, mailbox, partner
 
 
 @pytest.fixture(scope="module")
-def proxied(tmp_path_factory):
+def proxied(serving):
     """A server that believes what a proxy at THERE says."""
-    with up(Server(tmp_path_factory.mktemp("proxied"), trusted_proxies=(THERE,))) as running:
+    with serving(trusted_proxies=(THERE,)) as running:
         yield running
 
 

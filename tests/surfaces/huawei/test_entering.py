@@ -1,9 +1,7 @@
 """Who gets in: signatures that are right, all the ways to be refused, and the lock behind them."""
 
 import json
-import sqlite3
 from base64 import b64encode
-from contextlib import closing
 from datetime import timedelta
 from hashlib import sha256
 
@@ -215,9 +213,9 @@ def test_a_temporary_key_comes_with_its_token_and_ends(still):
     assert raised(looked_up, client(with_token=token)).error_msg.endswith("ak not exist")
 
 
-def test_a_secret_that_nobody_can_open_is_a_fault_of_ours(tmp_path, written):
+def test_a_secret_that_nobody_can_open_is_a_fault_of_ours(tmp_path, place, written):
     """500 and an error in the log, where a key ring was lost; no code is spoken of."""
-    with up(Server(tmp_path)) as running:
+    with up(Server(tmp_path, place)) as running:
         shop = partner(running)
         assert shop.domains().status == 200
     path = tmp_path / "keyring.json"
@@ -226,7 +224,7 @@ def test_a_secret_that_nobody_can_open_is_a_fault_of_ours(tmp_path, written):
     ring["active"]["seal"] = 2
     path.write_text(json.dumps(ring))
     log.configure("json", stream=written)
-    with up(Server(tmp_path)) as shop.server:
+    with up(Server(tmp_path, place)) as shop.server:
         reply = shop.domains()
         assert reply.refusal == (500, "CBC.0999")
         told = [json.loads(line) for line in written.getvalue().splitlines()]
@@ -314,10 +312,8 @@ def altered(shop):
 
 def tables(server):
     """The rows of the store: those that count in trailing windows, and all others."""
-    with closing(sqlite3.connect(server.folder / "watchword.db")) as connection:
-        rows = set(connection.iterdump())
-    counting = {row for row in rows if row.startswith('INSERT INTO "spent"')}
-    return counting, rows - counting
+    others = server.place.contents()
+    return others.pop("trails" if "trails" in others else "spent"), others
 
 
 def test_a_request_that_was_altered_counts_and_records_nothing(still):

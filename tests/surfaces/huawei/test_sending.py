@@ -1,8 +1,6 @@
 """Sending a code through the vendor's own clients: what goes out, and every refusal."""
 
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -33,10 +31,9 @@ CHINESE, ENGLISH = "分钟", "minute"
 
 def life(server):
     """How many minutes the newest code lives, by the store."""
-    with closing(sqlite3.connect(server.folder / "watchword.db")) as connection:
-        opened, ends = connection.execute(
-            "SELECT opened_at, expires_at FROM challenges ORDER BY serial DESC LIMIT 1"
-        ).fetchone()
+    ((opened, ends),) = server.rows(
+        "SELECT opened_at, expires_at FROM challenges ORDER BY serial DESC LIMIT 1"
+    )
     return timedelta(microseconds=ends - opened) / timedelta(minutes=1)
 
 
@@ -256,11 +253,10 @@ def test_a_send_that_newer_ones_replaced_was_not_refused(delivering, shop):
     with ThreadPoolExecutor(6) as pool:
         replies = list(pool.map(lambda body: shop.ask(body=body), [wanted(to)] * 6))
     assert [reply.status for reply in replies] == [204] * 6
-    with closing(sqlite3.connect(delivering.folder / "watchword.db")) as connection:
-        states = connection.execute(
-            "SELECT d.state FROM deliveries d JOIN challenges c ON c.serial = d.challenge "
-            "ORDER BY d.id DESC LIMIT 6"
-        ).fetchall()
+    states = delivering.rows(
+        "SELECT d.state FROM deliveries d JOIN challenges c ON c.serial = d.challenge "
+        "ORDER BY d.id DESC LIMIT 6"
+    )
     assert ("cancelled",) in states
 
 

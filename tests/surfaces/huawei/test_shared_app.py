@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from tests.surfaces.conftest import Server, up
 from tests.surfaces.huawei.calling import (
     VENDORS_WARNINGS,
     mailbox,
@@ -22,13 +21,13 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
 @pytest.fixture(scope="module")
-def brief(tmp_path_factory):
+def brief(serving):
     """A server whose native limit has a shorter window than Huawei's."""
     terms = {
         "limits": Limits(destination=(Limit(10, 3600),)),
         "policy": Policy(resend_interval_s=0),
     }
-    with up(Server(tmp_path_factory.mktemp("brief"), deliver=True, **terms)) as running:
+    with serving(deliver=True, **terms) as running:
         yield running
 
 

@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.surfaces.conftest import Server, up
 from tests.surfaces.huawei.calling import (
     CREATE,
     DOMAINS,
@@ -31,13 +30,12 @@ PHONE_FULL = (400, "CBC.99000030")
 
 
 @pytest.fixture(scope="module")
-def otherwise(tmp_path_factory):
+def otherwise(serving):
     """A server whose terms are all other than they usually are."""
     terms = Huawei(
         customers_per_phone=2, language="en-us", destination=(Limit(4, 3600),), ak_lock="vendor"
     )
-    folder = tmp_path_factory.mktemp("otherwise")
-    with up(Server(folder, deliver=True, huawei=terms)) as running:
+    with serving(deliver=True, huawei=terms) as running:
         yield running
 
 

@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from tests import pgbouncer
 from tests.contract.acting import ANN, DAY, HOUR, NOW, Acts, at_once, once
 from tests.postgres_server import rows, running
 from watchword.domain.challenge import Verdict
@@ -379,3 +380,25 @@ async def test_a_well_kept_server_is_told_from_a_careless_one():
             await store.ready()
         assert await at_once([Acts(store, now=NOW).send()]) == ["StoreUnavailable"]
         await store.close()
+
+
+@pytest.fixture
+def pooled():
+    """The address of a server through PgBouncer."""
+    if not pgbouncer.program():
+        pytest.skip("no pgbouncer here")
+    with running() as server, pgbouncer.before(server) as address:
+        yield address
+
+
+async def test_a_pgbouncer_in_transaction_mode_may_stand_between(pooled):
+    """Acts of many callers over two connections that belong to nobody."""
+    store = await PostgresStore.open(pooled, Terms(connections=10, pgbouncer=True))
+    acts = Acts(store, quotas=(Quota(Scope.DESTINATION, 3, HOUR), Quota(Scope.APP, 100, HOUR)))
+    assert Counter(await at_once(acts.send(to=to) for to in numbers(60))) == {"issued": 60}
+    issued = await acts.send(once=once("k"))
+    assert (await acts.send(once=once("k"))).replayed
+    code = await acts.code(issued.challenge_id)
+    told = Counter(await at_once(acts.check(issued.challenge_id, code) for _ in range(20)))
+    assert told == {"match": 1, "already-approved": 19}
+    await store.close()

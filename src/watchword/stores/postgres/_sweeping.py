@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from watchword.stores._instants import span
 from watchword.stores.postgres._connections import Connections
@@ -21,8 +21,8 @@ KEPT = timedelta(hours=24)
 _REST = span(timedelta(minutes=10))
 """How long a walk past all counters of a kind has to be over before the next one."""
 _LOOKS = 16
-"""How many counters it looks at for one that it may delete: looking costs little."""
-_AGAIN = span(timedelta(minutes=10))
+"""How many rows it looks at for one that it may change: looking costs little."""
+_AGAIN = span(timedelta(minutes=1))
 """How far before the last end a look begins: whatever was held then, or came late, is met."""
 
 
@@ -30,7 +30,7 @@ class Place(NamedTuple):
     """How far one kind has been swept: up to an instant, or past a key."""
 
     instant: int = 0
-    key: tuple[bytes | int, ...] | None = None
+    key: tuple[Any, ...] | None = None
 
 
 class Step(NamedTuple):
@@ -46,9 +46,11 @@ Sweep = Callable[[Connections, int, int, Place], Awaitable[Step]]
 
 async def _wipe(connections: Connections, at: int, most: int, place: Place) -> Step:
     """Drop the codes of challenges that expired unanswered, and what was still to be sent."""
-    since = place.instant if place.instant <= at else 0  # the clock stepped back
-    ((wiped, seen, until),) = await connections.fetch(SQL["wipe"], since, at, most)
-    return Step(wiped, Place(until), more=seen == most)
+    since = place.key if place.key and place.key[0] <= at else (0, -1)  # or the clock stepped back
+    ((wiped, has_more, *key),) = await connections.fetch(
+        SQL["wipe"], *since, at, most, most * _LOOKS
+    )
+    return Step(wiped, Place(key=tuple(key)), more=has_more)
 
 
 async def _forget(
@@ -65,7 +67,7 @@ async def _forget(
 
 async def _walk(
     name: str,
-    start: tuple[bytes | int, ...],
+    start: tuple[Any, ...],
     connections: Connections,
     at: int,
     most: int,

@@ -131,7 +131,7 @@ SELECT pg_notify('watchword', $1);
 SELECT clock_timestamp();
 
 -- name: wipe
-SELECT wiped, seen, until FROM watchword.wipe($1, $2, $3);
+SELECT wiped, has_more, until, last FROM watchword.wipe($1, $2, $3, $4, $5);
 
 -- name: forget_challenges
 -- Old ones, with their deliveries.

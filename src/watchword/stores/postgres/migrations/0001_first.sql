@@ -33,7 +33,7 @@ CREATE TABLE watchword.challenges (
 
 -- Only the last challenge of a slot may be open.
 CREATE INDEX challenges_by_slot ON watchword.challenges (slot, serial);
-CREATE INDEX challenges_by_expiry ON watchword.challenges (expires_at);
+CREATE INDEX challenges_by_expiry ON watchword.challenges (expires_at, serial);
 
 CREATE TABLE watchword.deliveries (
     id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -133,4 +133,4 @@ CREATE TABLE watchword.records (
 
 CREATE INDEX records_by_expiry ON watchword.records (expires_at) WHERE expires_at IS NOT NULL;
 
--- functions 76323276f97fa165
+-- functions d5587e588280a008
