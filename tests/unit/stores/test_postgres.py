@@ -176,7 +176,7 @@ async def test_no_act_reads_a_whole_table(address):
     rows(address, "SELECT pg_stat_reset()")
     await _every_act(acts)
     await store.close()  # what a connection counted is told when it ends
-    told = dict(rows(address, "SELECT relname, seq_scan FROM pg_stat_user_tables"))
+    told: dict[str, int] = dict(rows(address, "SELECT relname, seq_scan FROM pg_stat_user_tables"))
     large = {"challenges", "deliveries", "destinations", "trails"}
     assert {name: told.get(name, 0) for name in large} == dict.fromkeys(large, 0)
 
@@ -256,7 +256,7 @@ async def test_an_act_on_a_destination_that_is_held_ends_in_time_and_does_nothin
     issued = await acts.send()
     began = time.monotonic()
     async with holding(address, "SELECT FROM watchword.destinations FOR UPDATE"):
-        told = await at_once([acts.send(once=once("k")), acts.verdict(issued.challenge_id, "-")])
+        told = await at_once([acts.send(once=once("k")), acts.check(issued.challenge_id, "-")])
         assert told == ["StoreUnavailable"] * 2
         assert time.monotonic() - began < PATIENCE_S + SLACK_S
         assert await at_once([acts.send(to=numbers(1)[0])]) == ["issued"]
