@@ -14,29 +14,40 @@ from pathlib import Path
 
 import msgspec
 
-from bench import scenarios
+from bench import fleet, postgres, scale, scenarios
 from bench.claims import claims
 from bench.disk import commit_seconds, file_system
+from bench.fleet import Fleet
 from bench.measure import CROWD
 from bench.report import report
 from bench.results import Machine, Results
 from bench.rig import Plan
-from bench.schedule import Part, schedule
+from bench.scenarios import Tell
+from bench.schedule import Part, fleet_schedule, schedule
 
-ALL = ("send", "check", "dialects", "million", "sweep", "processes")
+ALL = {
+    "sqlite": ("send", "check", "dialects", "million", "sweep", "processes"),
+    "postgresql": ("send", "check", "million", "connections", "sweep"),
+}
+"""What can be measured of each store."""
 MILLION = 1_000_000
 _QUICK_ROWS = 10_000
+_PLAN = "--plan"
 
 
 def main(words: Sequence[str]) -> int:
     """0 when every claim that was measured holds, else 1."""
+    if words[:1] == [_PLAN]:
+        scale.main(words[1:])
+        return 0
     asked = _read(words)
     plan = _plan(asked)
     os.sched_setaffinity(0, {plan.client_core})
     command = shlex.join(["scripts/bench", *words])
     results = Results(machine=machine(plan.folder), command=command)
     try:
-        measure(plan, results, asked, _tell_since(time.monotonic()))
+        work = measure if asked.store == "sqlite" else measure_fleet
+        work(plan, results, asked, _tell_since(time.monotonic()))
     finally:  # what was found out before something broke is worth keeping
         _keep(results, asked)
     return 0 if all(claim.holds for claim in claims(results) if claim.judged) else 1
@@ -51,7 +62,7 @@ def _keep(results: Results, asked: argparse.Namespace) -> None:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
 
 
-def measure(plan: Plan, results: Results, asked: argparse.Namespace, tell: scenarios.Tell) -> None:
+def measure(plan: Plan, results: Results, asked: argparse.Namespace, tell: Tell) -> None:
     """Fill in what was asked for."""
     kinds = {"send", "check"} & set(asked.only)
     workers = {"off": [False], "on": [True], "both": [False, True]}[asked.worker]
@@ -75,7 +86,29 @@ def measure(plan: Plan, results: Results, asked: argparse.Namespace, tell: scena
         results.processes = scenarios.processes(plan, tell)
 
 
-def _announce(parts: Sequence[Part], tell: scenarios.Tell) -> None:
+def measure_fleet(plan: Plan, results: Results, asked: argparse.Namespace, tell: Tell) -> None:
+    """Fill in what was asked for of PostgreSQL."""
+    _announce(list(fleet_schedule(plan, asked.only)), tell)
+    results.commit_ms = commit_seconds(plan.folder) * 1e3
+    with postgres.running(plan.folder, set(plan.database_cores)) as server:
+        shared = (
+            "the client's core" if plan.client_core in plan.database_cores else "cores of its own"
+        )
+        found = Fleet(version=server.version, cores=shared, settings=postgres.SETTINGS)
+        results.fleet = found
+        if asked.profile:
+            kinds = [kind for kind in ("send", "check") if kind in asked.only]
+            results.profiles = fleet.profile(plan, server, tell, kinds=kinds)
+            return
+        if {"send", "check", "million"} & set(asked.only):
+            fleet.turns(plan, server, tell, found, only=asked.only)
+        if "connections" in asked.only:
+            found.pools = fleet.pools(plan, server, tell)
+        if "sweep" in asked.only:
+            found.cleared = fleet.cleared(plan, server, tell)
+
+
+def _announce(parts: Sequence[Part], tell: Tell) -> None:
     for part in parts:
         tell(str(part))
     tell(f"in all about {sum(part.seconds for part in parts) / 60:.0f} min")
@@ -104,7 +137,7 @@ def _tell_since(started_at: float) -> Callable[[str], None]:
 
 
 def _plan(asked: argparse.Namespace) -> Plan:
-    server_core, client_core = sorted(os.sched_getaffinity(0))[:2]
+    server_core, client_core, *left = sorted(os.sched_getaffinity(0))
     return Plan(
         folder=asked.folder,
         server_core=server_core,
@@ -114,13 +147,18 @@ def _plan(asked: argparse.Namespace) -> Plan:
         clients=tuple(asked.clients or ([1, CROWD] if asked.quick else [1, 8, 32, 128])),
         mailboxes=asked.mailboxes,
         rows=asked.rows or (_QUICK_ROWS if asked.quick else MILLION),
+        database_cores=tuple(left) or (client_core,),
     )
 
 
 def _read(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("scripts/bench", description="Measure what watchword costs.")
+    parser = argparse.ArgumentParser(
+        "scripts/bench",
+        description="Measure what watchword costs; with --plan as the first word, plan a fleet.",
+    )
     parser.add_argument("--quick", action="store_true", help="a minute: does it work at all?")
-    parser.add_argument("--only", type=_among(ALL), default=list(ALL), help=",".join(ALL))
+    parser.add_argument("--store", choices=tuple(ALL), default="sqlite")
+    parser.add_argument("--only", type=_words, help=_offered())
     parser.add_argument(
         "--worker",
         choices=("off", "on", "both"),
@@ -138,17 +176,20 @@ def _read(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path(), help="on the disk to measure")
     parser.add_argument("--markdown", type=Path, help="write the report here too")
     parser.add_argument("--json", type=Path, help="and the figures here")
-    return parser.parse_args(words)
+    asked = parser.parse_args(words)
+    known = ALL[asked.store]
+    asked.only = asked.only or list(known)
+    if strange := set(asked.only) - set(known):
+        parser.error(f"argument --only: {', '.join(sorted(strange))}: not one of {known}")
+    return asked
 
 
-def _among(known: Sequence[str]) -> Callable[[str], list[str]]:
-    def read(text: str) -> list[str]:
-        asked = text.split(",")
-        if strange := set(asked) - set(known):
-            raise argparse.ArgumentTypeError(f"{', '.join(sorted(strange))}: not one of {known}")
-        return asked
+def _offered() -> str:
+    return "; ".join(f"of {store}: {','.join(known)}" for store, known in ALL.items())
 
-    return read
+
+def _words(text: str) -> list[str]:
+    return text.split(",")
 
 
 def _numbers(text: str) -> list[int]:

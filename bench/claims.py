@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from bench.fleet import Cleared, Fleet
 from bench.measure import BUSY, CONSTANT, CROWD, PLAIN, Beside, Figure
 from bench.results import Results
 from bench.scenarios import SWEPT_WITHIN, Dialects
@@ -19,6 +20,8 @@ KEPT_WITH_A_MILLION = 0.85
 RESIDENT_MIB = 150.0
 SLOWED_BY_SWEEPING = 3.0
 FAIRNESS = 0.6
+CPU_TO_SQLITE = 1.4
+GROWN = 1.25
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -56,6 +59,8 @@ def claims(results: Results) -> Iterator[Claim]:
     for crowd in results.processes:
         says = f"{crowd.processes} processes, {_cores(crowd.cores)}: slowest to fastest"
         yield _at_least(says, crowd.fairness, FAIRNESS)
+    if results.fleet is not None:
+        yield from _of_fleet(results.fleet)
 
 
 def _of_speed(figure: Figure, results: Results) -> Iterator[Claim]:
@@ -92,6 +97,38 @@ def _of_beside(
     if figure.clients == 1 and commit_ms is not None:
         says = f"{_told(figure)}: p50 ms, to {route} + {COMMITS} commits"
         yield _at_most(says, figure.p50, beside.p50 + COMMITS * commit_ms, judged=judged)
+
+
+def _of_fleet(fleet: Fleet) -> Iterator[Claim]:
+    for kind, judged in ((fleet.sends, True), (fleet.checks, False)):
+        if kind is not None:
+            says = f"{kind.kind} on PostgreSQL: CPU us of the process, to SQLite"
+            yield _at_most(says, kind.cpu, CPU_TO_SQLITE, judged=judged)
+            yield from (_unrefused(figure) for figure in (kind.sqlite, kind.postgres))
+    if (full := fleet.full) is not None:
+        says = "send rate on PostgreSQL with the full store, as a share of the empty one's"
+        yield _at_least(says, full.kept, KEPT_WITH_A_MILLION)
+        yield _unrefused(full.figure)
+    for extra in (fleet.limited, fleet.delivered):
+        if extra is not None:
+            yield _unrefused(extra.figure)
+    if fleet.cleared is not None:
+        yield from _of_cleared(fleet.cleared)
+
+
+def _of_cleared(cleared: Cleared) -> Iterator[Claim]:
+    sweeping = cleared.sweeping
+    slowed = sweeping.sweeping.p99 / sweeping.quiet.p99
+    says = "PostgreSQL: p99 while sweeping and vacuuming, to the quiet one"
+    yield _at_most(says, slowed, SLOWED_BY_SWEEPING)
+    says = "PostgreSQL: room of a send after sweep and refill, to that before"
+    yield _at_most(says, cleared.grown, GROWN)
+    yield _unrefused(sweeping.sweeping)
+
+
+def _unrefused(figure: Figure) -> Claim:
+    refused = sum(many for status, many in figure.statuses.items() if not 200 <= status < 300)
+    return _at_most(f"{figure.scenario}, {figure.clients} clients: refusals", refused, 0)
 
 
 def _told(figure: Figure) -> str:

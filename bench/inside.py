@@ -5,6 +5,7 @@ All of it goes through the service's own house, store and keys, in this process.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from bench.signing import CloudAccount, Partner
 from bench.traffic import Known, network, phone
 from watchword.bootstrap import Service, bootstrap
 from watchword.cli import accounts_aliyun, accounts_huawei
-from watchword.config import Aliyun, Limit, Settings
+from watchword.config import Address, Aliyun, Limit, Limits, Postgresql, Settings
 from watchword.domain.app import App
 from watchword.domain.app import Scope as KeyScope
 from watchword.domain.destination import phone as read_phone
@@ -27,28 +28,65 @@ from watchword.service.house import Client
 from watchword.service.issue import Send, issue
 
 APP = "bench"
-AT_ONCE = 500
+AT_ONCE = 200
+CONNECTIONS = 10
+EVERYTHING = (Limit(10_000, 1), Limit(10**9, span="day", zone="Asia/Shanghai"))
+"""Limits that every send of a fleet shares, and that no load of ours reaches."""
 _T = TypeVar("_T")
+
+
+class Home(msgspec.Struct, frozen=True):
+    """Where a service lives: its data folder, and the address of a store that is not in it, with
+    how many connections. One that is `limited` counts all that it sends together, too."""
+
+    data: Path
+    store: str = ""
+    connections: int = CONNECTIONS
+    limited: bool = False
+
+    def options(self) -> list[str]:
+        """As our server's command line takes them; `from_options` reads them."""
+        words = ["--data", str(self.data), "--connections", str(self.connections)]
+        words += ["--limited"] * self.limited
+        return words + (["--store", self.store] if self.store else [])
+
+    @staticmethod
+    def declare(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--data", type=Path, required=True)
+        parser.add_argument("--store", default="")
+        parser.add_argument("--connections", type=int, default=CONNECTIONS)
+        parser.add_argument("--limited", action="store_true")
+
+    @classmethod
+    def from_options(cls, options: argparse.Namespace) -> Home:
+        return cls(options.data, options.store, options.connections, options.limited)
 
 
 class _Verification(msgspec.Struct):
     id: str
 
 
-def inside(data: Path, work: Callable[[Service], Awaitable[_T]]) -> _T:
-    """Do something with the service of a data folder; servers on the same folder go on."""
+def inside(home: Home, work: Callable[[Service], Awaitable[_T]]) -> _T:
+    """Do something with the service of a home; servers on the same one go on."""
 
     async def run() -> _T:
-        async with bootstrap(settings(data), deliver=False) as service:
+        async with bootstrap(settings(home), deliver=False) as service:
             return await work(service)
 
     return asyncio.run(run())
 
 
-def settings(data: Path) -> Settings:
+def settings(home: Home) -> Settings:
     """As they come, but that one cloud account may send without end, and to our phones."""
     endless = Limit(10**12, span="day", zone="Asia/Shanghai")
-    return Settings(data=str(data), aliyun=Aliyun(site="china", account=(endless,)))
+    aliyun = Aliyun(site="china", account=(endless,))
+    return Settings(
+        data=str(home.data),
+        store=Address(home.store) if home.store else Settings().store,
+        limits=Limits(everything=EVERYTHING if home.limited else ()),
+        postgresql=Postgresql(connections=home.connections),
+        aliyun=aliyun,
+    )
 
 
 async def bearer_token(service: Service) -> str:
@@ -75,7 +113,12 @@ def known(answers: Sequence[bytes]) -> Callable[[Service], Awaitable[list[Known]
 
     async def read(service: Service) -> list[Known]:
         app = await _app(service)
-        return [await _known(service, app, reader.decode(answer).id) for answer in answers]
+        ids = [reader.decode(answer).id for answer in answers]
+        found: list[Known] = []
+        for start in range(0, len(ids), AT_ONCE):
+            some = (_known(service, app, each) for each in ids[start : start + AT_ONCE])
+            found += await asyncio.gather(*some)
+        return found
 
     return read
 

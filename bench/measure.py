@@ -11,7 +11,7 @@ from statistics import median
 import msgspec
 
 from bench.load import Answers, Client
-from bench.process import ServerProcess
+from bench.process import Pinned, ServerProcess
 
 BUSY = 0.9
 CONSTANT, PLAIN = "constant", "plain constant"
@@ -32,6 +32,10 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     client_busy: float
     others: float
     statuses: dict[int, int]
+
+    @property
+    def answers(self) -> int:
+        return sum(self.statuses.values())
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -90,11 +94,16 @@ def loaded(
 ) -> tuple[Window, Answers]:
     """Load the server, and see what it did and what it spent."""
     with _Quiet():
-        before = _Spent.so_far(server)
-        answers = load()
-        spent = _Spent.so_far(server) - before
+        window, answers = spent_on(server, load)
         client.settle()
-    return _window(answers, spent), answers
+    return window, answers
+
+
+def spent_on(process: Pinned, load: Callable[[], Answers]) -> tuple[Window, Answers]:
+    """What a process did under a load, and what it spent."""
+    before = _Spent.so_far(process)
+    answers = load()
+    return _window(answers, _Spent.so_far(process) - before), answers
 
 
 class _Spent(msgspec.Struct, frozen=True):
@@ -106,8 +115,8 @@ class _Spent(msgspec.Struct, frozen=True):
     elapsed: float
 
     @classmethod
-    def so_far(cls, server: ServerProcess) -> _Spent:
-        used = server.cpu_seconds(), server.core_seconds()
+    def so_far(cls, process: Pinned) -> _Spent:
+        used = process.cpu_seconds(), process.core_seconds()
         return cls(*used, time.process_time(), time.perf_counter())
 
     def __sub__(self, other: _Spent) -> _Spent:

@@ -1,4 +1,4 @@
-"""A server process from outside: started on its cores, watched in /proc, ended by its stdin."""
+"""Processes of ours from outside: started on their cores, watched in /proc, ended by stdin."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import msgspec
+
+from bench.inside import Home
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PATIENCE = 30
 
 
-class ServerProcess:
-    """`python -m bench.server` on the data folder; speaks JSON lines over its pipes."""
+class Pinned:
+    """A module of ours on its cores; speaks JSON lines over its pipes."""
 
-    def __init__(
-        self, data: Path, *, cores: set[int], deliver: bool = False, profile: bool = False
-    ) -> None:
-        options = ["--data", str(data), "--cores", ",".join(map(str, sorted(cores)))]
-        options += ["--deliver"] * deliver + ["--profile"] * profile
+    def __init__(self, module: str, options: Sequence[str], *, cores: set[int]) -> None:
         self._cores = cores
+        pinned = ["--cores", ",".join(map(str, sorted(cores)))]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.server", *options],
+            [sys.executable, "-m", module, *options, *pinned],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self.port: int = self.answer()["port"]
+        self.greeting = self.answer()
 
-    def __enter__(self) -> ServerProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -51,7 +51,7 @@ class ServerProcess:
         self._process.stdout.close()
 
     def do(self, command: str) -> Any:
-        """Have the server sweep, or start and end taking samples; gives its answer."""
+        """Have it obey, as sweep, or start and end taking samples; gives its answer."""
         self.begin(command)
         return self.answer()
 
@@ -71,7 +71,7 @@ class ServerProcess:
         return sum(map(int, fields[11:15])) / _TICKS
 
     def core_seconds(self) -> float:
-        """What anybody had of this server's cores, and what the hypervisor took of them."""
+        """What anybody had of its cores, and what the hypervisor took of them."""
         names = {f"cpu{core}" for core in self._cores}
         lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
         # Each line: user, nice, system, idle, iowait, irq, softirq, steal.
@@ -94,3 +94,14 @@ class ServerProcess:
         if not line:
             raise ChildProcessError(f"The server ended with {self._process.wait(_PATIENCE)}.")
         return msgspec.json.decode(line)
+
+
+class ServerProcess(Pinned):
+    """`bench.server` on a home."""
+
+    def __init__(
+        self, home: Home, *, cores: set[int], deliver: bool = False, profile: bool = False
+    ) -> None:
+        options = home.options() + ["--deliver"] * deliver + ["--profile"] * profile
+        super().__init__("bench.server", options, cores=cores)
+        self.port: int = self.greeting["port"]

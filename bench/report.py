@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from bench.claims import claims
+from bench.fleet import Cleared, Cost, Fleet, Pooled
 from bench.measure import Figure
 from bench.results import Results
 from bench.sampling import Place
@@ -38,6 +39,8 @@ def _sections(results: Results) -> Iterator[str]:
         yield _sweep(results.sweep)
     if results.processes:
         yield _processes(results.processes)
+    if results.fleet is not None:
+        yield from _fleet(results.fleet)
     for kind, places in results.profiles.items():
         yield _profile(kind, places)
     if verdicts := list(claims(results)):
@@ -167,6 +170,100 @@ def _processes(found: Sequence[Crowded]) -> str:
     ]
     return table(
         ("processes", "cores", "sends a second, each", "together", "slowest/fastest"), rows
+    )
+
+
+def _fleet(fleet: Fleet) -> Iterator[str]:
+    settings = ", ".join(f"{name} {value}" for name, value in fleet.settings.items())
+    yield f"PostgreSQL {fleet.version} on {fleet.cores}: {settings}."
+    if rows := list(_fleet_rows(fleet)):
+        heads = (
+            *("", "clients", "per second", "p50 ms", "p99 ms", "CPU us", "server busy", "others"),
+            *("database CPU us", "log bytes", "note"),
+        )
+        yield table(heads, rows)
+    if told := list(_fleet_ratios(fleet)):
+        yield "\n".join(told)
+    if fleet.pools:
+        yield _pools(fleet.pools)
+    if fleet.cleared is not None:
+        yield _cleared(fleet.cleared)
+
+
+def _fleet_rows(fleet: Fleet) -> Iterator[tuple[str, ...]]:
+    for kind in (fleet.sends, fleet.checks):
+        if kind is not None:
+            yield _costed_row(kind.sqlite, None)
+            yield _costed_row(kind.postgres, kind.cost)
+    for found in (fleet.bare, fleet.full, fleet.limited, fleet.delivered):
+        if found is not None:
+            yield _costed_row(found.figure, found.cost)
+
+
+def _costed_row(figure: Figure, cost: Cost | None) -> tuple[str, ...]:
+    return (
+        figure.scenario,
+        str(figure.clients),
+        f"{figure.rate:.0f}",
+        f"{figure.p50:.2f}",
+        f"{figure.p99:.2f}",
+        f"{figure.cpu_us:.0f}",
+        f"{figure.busy:.0%}",
+        f"{figure.others:.0%}",
+        f"{cost.cpu_us:.0f}" if cost else "",
+        f"{cost.wal_bytes:.0f}" if cost else "",
+        _refusals(figure),
+    )
+
+
+def _fleet_ratios(fleet: Fleet) -> Iterator[str]:
+    for kind in (fleet.sends, fleet.checks):
+        if kind is not None:
+            yield f"- A {kind.kind} costs the process {kind.cpu:.2f} of what it does on SQLite."
+    if (bare := fleet.bare) is not None:
+        yield (
+            f"- Sends reach {bare.rate:.3f} of the rate of bare calls of {bare.parameters} "
+            f"parameters over {bare.figure.clients} connections."
+        )
+    if (full := fleet.full) is not None:
+        yield (
+            f"- With {full.challenges:,} live challenges, {full.store_mib:.0f} MiB seeded in "
+            f"{full.seeding_seconds:.0f} s, they keep {full.kept:.3f} of the empty store's rate; "
+            f"right after a checkpoint {full.kept_after_checkpoint:.3f}, with "
+            f"{full.cost_after_checkpoint.wal_bytes:.0f} bytes of log each."
+        )
+
+
+def _pools(pools: Sequence[Pooled]) -> str:
+    heads = (
+        *("connections", "sends a second", "p50 ms", "p99 ms", "CPU us", "database CPU us"),
+        *("log bytes", "commits a sync"),
+    )
+    rows = [
+        (
+            str(each.connections),
+            f"{each.sends.rate:.0f}",
+            f"{each.sends.p50:.2f}",
+            f"{each.sends.p99:.2f}",
+            f"{each.sends.cpu_us:.0f}",
+            f"{each.cost.cpu_us:.0f}",
+            f"{each.cost.wal_bytes:.0f}",
+            f"{each.commits_a_sync:.2f}",
+        )
+        for each in pools
+    ]
+    return table(heads, rows)
+
+
+def _cleared(found: Cleared) -> str:
+    return (
+        f"{_sweep(found.sweeping)}\n\n"
+        f"VACUUM ran {found.vacuums} times meanwhile. Tables and indexes: {found.full_mib:.0f} MiB "
+        f"with the {found.expired:,} expired sends; when all those were gone, with {found.sent:,} "
+        f"sent meanwhile, {found.swept_mib:.0f} MiB; with as many expired ones again "
+        f"{found.refilled_mib:.0f} MiB: {found.grown:.2f} of the room a send. What "
+        f"a send has left costs the database {found.cost.cpu_us:.0f} us and "
+        f"{found.cost.wal_bytes:.0f} bytes of log to sweep."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bench.fleet import Fleet
 from bench.measure import Figure
 from bench.sampling import Place
 from bench.scenarios import Crowded, Dialects, Million, Sweeping
@@ -30,4 +31,5 @@ class Results(msgspec.Struct, kw_only=True):
     million: Million | None = None
     sweep: Sweeping | None = None
     processes: list[Crowded] = []
+    fleet: Fleet | None = None
     profiles: dict[str, list[Place]] = {}

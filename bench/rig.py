@@ -12,6 +12,7 @@ from time import perf_counter
 import msgspec
 
 from bench import inside
+from bench.inside import Home
 from bench.load import Answers, Client
 from bench.measure import CROWD, Delivered, Window, loaded
 from bench.process import ServerProcess
@@ -38,14 +39,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     mailboxes: float
     rows: int
     """How many live challenges, and how many expired rows."""
+    database_cores: tuple[int, ...] = ()
+    """Of a store that is a server: those left over, or that of the client."""
 
 
 class Rig:
     """One server, asked by one app."""
 
-    def __init__(self, plan: Plan, data: Path, server: ServerProcess, traffic: Traffic) -> None:
+    def __init__(self, plan: Plan, home: Home, server: ServerProcess, traffic: Traffic) -> None:
         self.plan = plan
-        self.data = data
+        self.home = home
         self.server = server
         self.traffic = traffic
         self._sent: list[bytes] = []
@@ -117,7 +120,7 @@ class Rig:
         """So many checks, their challenges sent and their codes read already."""
         self._stock(many)
         self._sent, answers = self._sent[:-many], self._sent[-many:]
-        return self.traffic.checks(inside.inside(self.data, inside.known(answers)))
+        return self.traffic.checks(inside.inside(self.home, inside.known(answers)))
 
     def _stock(self, many: int) -> None:
         """Have that many challenges sent that no check has named yet."""
@@ -135,7 +138,7 @@ class Rig:
 @contextmanager
 def rigged(plan: Plan, *, deliver: bool = False, profile: bool = False) -> Iterator[Rig]:
     """One server on an empty store."""
-    with new_data(plan) as data, rig_on(plan, data, deliver=deliver, profile=profile) as rig:
+    with new_data(plan) as data, rig_on(plan, Home(data), deliver=deliver, profile=profile) as rig:
         rig.warm_up()
         yield rig
 
@@ -149,12 +152,12 @@ def new_data(plan: Plan) -> Iterator[Path]:
 
 @contextmanager
 def rig_on(
-    plan: Plan, data: Path, *, deliver: bool = False, profile: bool = False
+    plan: Plan, home: Home, *, deliver: bool = False, profile: bool = False, first: int = 0
 ) -> Iterator[Rig]:
-    """One server on what is in `data`."""
-    token = inside.inside(data, inside.bearer_token)
-    with ServerProcess(data, cores={plan.server_core}, deliver=deliver, profile=profile) as server:
-        yield Rig(plan, data, server, Traffic(token, mailboxes=plan.mailboxes))
+    """One server on what is in `home`; the phones of its load are numbered from `first` on."""
+    token = inside.inside(home, inside.bearer_token)
+    with ServerProcess(home, cores={plan.server_core}, deliver=deliver, profile=profile) as server:
+        yield Rig(plan, home, server, Traffic(token, first=first, mailboxes=plan.mailboxes))
 
 
 @contextmanager
@@ -163,6 +166,6 @@ def several(
 ) -> Iterator[tuple[list[ServerProcess], Traffic]]:
     """So many servers on one data folder."""
     with new_data(plan) as data, ExitStack() as stack:
-        token = inside.inside(data, inside.bearer_token)
-        servers = [stack.enter_context(ServerProcess(data, cores=cores)) for _ in range(many)]
+        token = inside.inside(Home(data), inside.bearer_token)
+        servers = [stack.enter_context(ServerProcess(Home(data), cores=cores)) for _ in range(many)]
         yield servers, Traffic(token, mailboxes=plan.mailboxes)

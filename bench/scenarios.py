@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from bench import inside
+from bench.inside import Home
 from bench.load import Answers, Client
 from bench.measure import CONSTANT, CROWD, PLAIN, Delivered, Figure, Window, figure
 from bench.rig import Plan, Rig, new_data, rig_on, rigged, several
@@ -145,10 +146,10 @@ def _figure_of(kind: str, clients: int, turns: Sequence[Turn], deliver: bool) ->
 def dialects(plan: Plan, tell: Tell) -> list[Dialects]:
     """Each dialect beside the native one, on a server of their own."""
     with _rigged_for(plan, mailboxes=1.0) as rig:
-        huawei = HuaweiTraffic(inside.inside(rig.data, inside.partner), first=_SIGNED)
+        huawei = HuaweiTraffic(inside.inside(rig.home, inside.partner), first=_SIGNED)
         mailboxes = _in_dialects(rig, "mailboxes", {"huawei": huawei}, tell)
     with _rigged_for(plan, mailboxes=0.0) as rig:
-        account = inside.inside(rig.data, inside.cloud_account)
+        account = inside.inside(rig.home, inside.cloud_account)
         schemes: dict[str, Signed] = {
             "aliyun, ACS3": Acs3Traffic(account, first=_SIGNED),
             "aliyun, V1": V1Traffic(account, first=2 * _SIGNED),
@@ -195,7 +196,7 @@ def million(plan: Plan, tell: Tell) -> Million:
     with new_data(plan) as data, rigged(plan) as empty:
         seconds = _seed(data, tell, many=plan.rows, age=timedelta(), ttl=timedelta(days=1))
         size = sum(path.stat().st_size for path in data.rglob("*") if path.is_file()) / 2**20
-        with rig_on(plan, data) as full:
+        with rig_on(plan, Home(data)) as full:
             full.warm_up()
             windows = _in_turns(empty, full, tell)
             resident, highest = full.server.resident_mib()
@@ -225,18 +226,29 @@ def sweep(plan: Plan, tell: Tell) -> Sweeping:
     with new_data(plan) as data:
         many = round(plan.rows / ROWS_A_SEND * _SPARE)
         _seed(data, tell, many=many, age=timedelta(days=60), ttl=timedelta(minutes=10))
-        with rig_on(plan, data) as rig:
+        with rig_on(plan, Home(data)) as rig:
             rig.warm_up()
             peak = median(rig.send(CROWD).rate for _ in range(plan.rounds))
             with rig.client(4 * CROWD) as client:
-                return _swept(rig, client, peak, tell)
+                return swept(rig, client, peak, tell)
 
 
-def _swept(rig: Rig, client: Client, peak: float, tell: Tell) -> Sweeping:
+def swept(
+    rig: Rig,
+    client: Client,
+    peak: float,
+    tell: Tell,
+    *,
+    command: str = "sweep",
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Sweeping:
+    """Quiet slices, slices while the service obeys the command, and quiet ones again; `meanwhile`
+    is done before each of those in the middle."""
     quiet = [_slice(rig, client, peak, tell) for _ in range(rig.plan.rounds)]
-    rig.server.begin("sweep")
+    rig.server.begin(command)
     loud, until = [], time.perf_counter() + 2 * SWEPT_WITHIN
     while not rig.server.has_answered() and time.perf_counter() < until:
+        meanwhile()
         loud.append(_slice(rig, client, peak, tell))
     done = rig.server.answer()
     quiet += [_slice(rig, client, peak, tell) for _ in range(rig.plan.rounds)]
@@ -289,10 +301,10 @@ def _even_round(client: Client, traffic: Traffic, seconds: float) -> list[Answer
 def profile(plan: Plan, tell: Tell, *, kinds: set[str], deliver: bool) -> dict[str, list[Place]]:
     """Where the server's CPU time goes, for both constant routes and each kind."""
     with rigged(plan, deliver=deliver, profile=True) as rig:
-        return {kind: _profiled(rig, kind, tell) for kind in (CONSTANT, PLAIN, *sorted(kinds))}
+        return {kind: profiled(rig, kind, tell) for kind in (CONSTANT, PLAIN, *sorted(kinds))}
 
 
-def _profiled(rig: Rig, kind: str, tell: Tell) -> list[Place]:
+def profiled(rig: Rig, kind: str, tell: Tell) -> list[Place]:
     requests = _requests(rig, kind)
     rig.server.do("sample")
     window, _ = rig.load(requests, CROWD)

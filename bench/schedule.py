@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
+from bench.fleet import POOLS
 from bench.rig import Plan
 from bench.scenarios import CROWDS, SLICE, SWEPT_WITHIN
 from bench.seed import ROWS_A_SEND
+from bench.seed_postgres import ROWS_A_SEND as FLEET_ROWS_A_SEND
 
 _START_S = 3.0
 """A server starts, warms up and stops."""
@@ -16,7 +18,10 @@ _PREPARED = 0.45
 """Outside the windows challenges are sent for the checks, and outboxes emptied: as a share of the
 time inside."""
 _SEEDED_A_SECOND = 15_000
+_SEEDED_BY_POSTGRES = 10_000
+_SWEPT_BY_POSTGRES = 10_000
 _WINDOWS_A_TURN = 3
+_FLEET_WINDOWS = {"send": 5, "check": 2, "million": 3}
 _DIALECT_WINDOWS = 2 + 3
 """A round of mailboxes, and one of phones."""
 
@@ -49,3 +54,19 @@ def schedule(plan: Plan, *, only: Collection[str], workers: Sequence[bool]) -> I
         yield Part(name, _START_S + plan.rows / ROWS_A_SEND / _SEEDED_A_SECOND + measured)
     if "processes" in only:
         yield Part("processes", len(CROWDS) * (_START_S + plan.rounds * plan.seconds))
+
+
+def fleet_schedule(plan: Plan, only: Collection[str]) -> Iterator[Part]:
+    """The same for what is asked of PostgreSQL."""
+    windows = sum(many for part, many in _FLEET_WINDOWS.items() if part in only)
+    if windows:
+        yield Part("turns", _START_S + windows * plan.rounds * plan.seconds * (1 + _PREPARED))
+    if "million" in only:
+        yield Part("a full store", plan.rows / _SEEDED_BY_POSTGRES)
+    if "connections" in only:
+        yield Part("connections", len(POOLS) * (_START_S + plan.rounds * plan.seconds))
+    if "sweep" in only:
+        measured = plan.rounds * (1 + 2 * SLICE) * plan.seconds
+        seeded = 2 * plan.rows / FLEET_ROWS_A_SEND / _SEEDED_BY_POSTGRES
+        swept = plan.rows / _SWEPT_BY_POSTGRES
+        yield Part("sweep", _START_S + seeded + measured + swept)

@@ -11,7 +11,7 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bench.inside import fill, inside, settings
+from bench.inside import Home, fill, inside, settings
 
 SEEDED = 100_000_000
 """Seeded phones are numbered from here on, so that no request of the load meets one."""
@@ -39,8 +39,10 @@ _ROWS_OF = {"spent": 3}
 def seed(data: Path, many: int, *, now: datetime, ttl: timedelta) -> None:
     """Leave in an empty store what `many` sends to as many people left at `now`."""
     sample = min(SAMPLE, many)
-    inside(data, fill(sample, first=SEEDED, now=now, ttl=ttl))
-    with closing(sqlite3.connect(settings(data).store_path, isolation_level=None)) as connection:
+    inside(Home(data), fill(sample, first=SEEDED, now=now, ttl=ttl))
+    with closing(
+        sqlite3.connect(settings(Home(data)).store_path, isolation_level=None)
+    ) as connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA cache_size = -2000000")
         _take_sample(connection)

@@ -11,25 +11,28 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import BinaryIO, cast
 
 import msgspec
 
 from bench import constants
-from bench.inside import settings
+from bench.inside import Home, settings
 from bench.sampling import Place, Sampler
 from watchword import web
 from watchword.bootstrap import Service, bootstrap
 from watchword.cli import answering
 from watchword.cli.serve import listen
+from watchword.errors import StoreUnavailable
 from watchword.ports import Store, Swept
 from watchword.service.sweep import sweep
 from watchword.surfaces.exchange import Application
 
 CHANNELS = ("sms", "email")
 _LOOK_EVERY_S = 0.02
+_A_MINUTE_S = 60.0
+_ARMFUL = 500
 
 
 class Counted:
@@ -60,6 +63,8 @@ class Commands:
         commands: dict[str, Callable[[], Awaitable[object]]] = {
             "wait until delivered": self.wait_until_delivered,
             "sweep": self.sweep,
+            "sweep a minute": lambda: self.sweep(_A_MINUTE_S),
+            "sweep at once": self.sweep_at_once,
             "sample": self.sample,
             "end sampling": self.end_sampling,
         }
@@ -70,14 +75,23 @@ class Commands:
         while self._delivers and await self._is_under_way():  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def sweep(self) -> dict[str, float]:
-        """Sweep as the service does, until nothing is left; how many rows, in how many seconds."""
+    async def sweep(self, within: float | None = None) -> dict[str, float]:
+        """Sweep as the service does, until nothing is left or the time is over; how many rows, in
+        how many seconds."""
         started_at = time.perf_counter()
         counted = Counted(self._service.store)
         sweeping = asyncio.create_task(sweep(cast("Store", counted), self._service.clock))
-        await counted.done.wait()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(counted.done.wait(), within)
         sweeping.cancel()
         return {"rows": counted.rows, "seconds": time.perf_counter() - started_at}
+
+    async def sweep_at_once(self) -> None:
+        """Sweep without a rest what is left."""
+        more = True
+        while more:
+            with suppress(StoreUnavailable):  # a server that is asked so much may be slow to answer
+                more = (await self._service.store.sweep(self._service.clock(), most=_ARMFUL)).more
 
     async def sample(self) -> None:
         assert self._sampler
@@ -96,7 +110,7 @@ async def serve(options: argparse.Namespace, answers: BinaryIO) -> None:
     """Answer requests and commands until stdin ends."""
     listening = listen("127.0.0.1", 0)
     sampler = Sampler() if options.profile else None
-    async with bootstrap(settings(options.data), deliver=options.deliver) as service:
+    async with bootstrap(settings(Home.from_options(options)), deliver=options.deliver) as service:
         server = answering.server_for(application(service), None)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         commands = Commands(service, delivers=options.deliver, sampler=sampler)
@@ -133,13 +147,13 @@ def _answers_apart_from_logs() -> BinaryIO:
 
 def main() -> None:
     parser = argparse.ArgumentParser("python -m bench.server")
-    parser.add_argument("--data", type=Path, required=True)
+    Home.declare(parser)
     parser.add_argument("--cores", type=lambda text: {int(word) for word in text.split(",")})
     parser.add_argument("--deliver", action="store_true")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     os.sched_setaffinity(0, options.cores)
-    answering.run(settings(options.data), serve(options, _answers_apart_from_logs()))
+    answering.run(settings(Home.from_options(options)), serve(options, _answers_apart_from_logs()))
 
 
 if __name__ == "__main__":

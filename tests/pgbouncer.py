@@ -30,7 +30,8 @@ def before(server: Postgres) -> Iterator[str]:
     settings = server.folder / "pgbouncer.ini"
     settings.write_text(
         f"[databases]\n* = host={postgres_server.HERE} port={server.port} "
-        f"user={postgres_server.USER}\n[pgbouncer]\nlisten_addr = {postgres_server.HERE}\nlisten_port = {port}\n"
+        f"user={postgres_server.USER}\n"
+        f"[pgbouncer]\nlisten_addr = {postgres_server.HERE}\nlisten_port = {port}\n"
         f"unix_socket_dir =\nauth_type = any\npool_mode = transaction\n"
         f"default_pool_size = {CONNECTIONS}\n"
     )

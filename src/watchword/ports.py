@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
@@ -18,6 +19,22 @@ from watchword.domain.quota import Demand
 
 Clock = Callable[[], datetime]
 """Gives the present instant, aware and in UTC."""
+
+
+class Patience:
+    """How long a request may still wait for a store on a server, in all its acts together: slow
+    acts, each in its time, must not add up to an answer that nobody waits for any more."""
+
+    __slots__ = ("left_s",)
+
+    def __init__(self, left_s: float) -> None:
+        self.left_s = left_s
+
+
+PATIENCE: ContextVar[Patience | None] = ContextVar("PATIENCE", default=None)
+"""That of the request at hand; None where nobody waits for an answer."""
+PATIENCE_S = 1.5
+"""What a request begins with, and what an act alone has."""
 
 
 ONCE_KEPT = timedelta(hours=24)

@@ -323,7 +323,7 @@ def limits_hold(both, store, ledger, hot, per_app):
     assert max(granted.values()) <= PER_DESTINATION
     for to in hot:
         more = granted_now(both, lambda api, to=to: api.send(to), PER_DESTINATION)
-        assert granted[to] + more == PER_DESTINATION
+        assert granted[to] + more == PER_DESTINATION, (granted[to], more, to)
     left = per_app - rows(store, "SELECT count(*) FROM deliveries")[0][0]
     assert granted_now(both, lambda api: api.send(mailbox()), left + 1) == left
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from watchword.domain.delivery import DeliveryState, Handover, Leased
 from watchword.errors import ChallengeNotFound, StoreUnavailable
-from watchword.ports import DeliveryStore
+from watchword.ports import PATIENCE, PATIENCE_S, DeliveryStore
 
 LONGEST = timedelta(seconds=2)
 _FIRST_LOOK_S = 0.05
@@ -30,7 +30,8 @@ class Outcomes:
     async def outcome(
         self, delivery: int, store: DeliveryStore, *, within: timedelta = LONGEST
     ) -> DeliveryState:
-        """How the delivery stands once it is settled or tried, or after `within` at the latest.
+        """How the delivery stands once it is settled or tried, or after `within` at the latest, of
+        which goes what the request has waited for the store already.
 
         QUEUED after a try means that the provider was unavailable and is tried again.
         """
@@ -38,7 +39,7 @@ class Outcomes:
         told = self._waiting.setdefault(delivery, fresh)
         state, pause_s = DeliveryState.QUEUED, _FIRST_LOOK_S
         try:
-            async with asyncio.timeout(within.total_seconds()):
+            async with asyncio.timeout(within.total_seconds() - _waited_s()):
                 while not state.is_settled:
                     await asyncio.wait([told], timeout=pause_s)
                     if told.done():
@@ -50,6 +51,11 @@ class Outcomes:
         finally:
             self._waiting.pop(delivery, None)
         return state
+
+
+def _waited_s() -> float:
+    patience = PATIENCE.get()
+    return PATIENCE_S - patience.left_s if patience else 0.0
 
 
 async def _look(store: DeliveryStore, delivery: int, known: DeliveryState) -> DeliveryState:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from watchword.errors import RequestInvalid
+from watchword.ports import PATIENCE, PATIENCE_S, Patience
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -55,11 +56,12 @@ class Answer(msgspec.Struct, frozen=True):
 
 class Exchange:
     """A request as it came, its headers looked through once, and the way to answer it. `route` is
-    what the tally calls it."""
+    what the tally calls it. From here on the request has its patience with the store."""
 
     __slots__ = ("_receive", "_repeats", "_send", "headers", "route", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        PATIENCE.set(Patience(PATIENCE_S))
         self.scope = scope
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self._repeats = len(self.headers) != len(scope["headers"])

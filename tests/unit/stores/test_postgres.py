@@ -20,10 +20,11 @@ from watchword.domain.challenge import Verdict
 from watchword.domain.destination import phone
 from watchword.domain.quota import Quota, Scope, Span
 from watchword.errors import StoreUnavailable
+from watchword.ports import PATIENCE_S
 from watchword.stores import postgres
 from watchword.stores._statements import migrations, scripts
 from watchword.stores.postgres import PostgresStore, Terms, exists, migrate
-from watchword.stores.postgres._connections import PATIENCE_S, Connections, place
+from watchword.stores.postgres._connections import Connections, place
 from watchword.stores.postgres._queries import SQL
 
 HERE = Path(postgres.__file__).parent

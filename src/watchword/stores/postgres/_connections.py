@@ -19,9 +19,8 @@ import asyncpg
 import msgspec
 
 from watchword.errors import StoreUnavailable
+from watchword.ports import PATIENCE, PATIENCE_S
 
-PATIENCE_S = 1.5
-"""How long an act may take in all, so that answers come within 2 s whatever the network does."""
 MOST_WAITING = 10_000
 OLDEST = 160_000
 """PostgreSQL 16, as server_version_num says it."""
@@ -31,6 +30,9 @@ _ROLLED_BACK = {"40001", "40P01"}
 _ELSEWHERE = {"25006", "57P01", "57P02", "57P03"}
 """This server takes no writes, or goes down: another connection may find one that does."""
 _NEVER_BEGUN = {"25006", "57P03"}
+_BROKEN = "08"
+_OURS = "WW"
+"""Raised by a function of ours, for its caller."""
 
 TROUBLE = (
     OSError,
@@ -115,12 +117,24 @@ class Connections:
     async def fetch(
         self, statement: str, *given: object, repeatable: bool = False
     ) -> Sequence[Row]:
-        """Run one statement, within the patience of an act. Raises StoreUnavailable.
+        """Run one statement, within the patience of an act and of its request. Raises
+        StoreUnavailable.
 
         It is run anew where it was surely undone, as after a deadlock, and where it may be
         `repeatable` also after the connection broke and nobody can tell.
         """
-        deadline = time.monotonic() + PATIENCE_S
+        began = time.monotonic()
+        patience = PATIENCE.get()
+        within = min(PATIENCE_S, patience.left_s) if patience else PATIENCE_S
+        try:
+            return await self._fetch(statement, given, began + within, repeatable=repeatable)
+        finally:
+            if patience:
+                patience.left_s -= time.monotonic() - began
+
+    async def _fetch(
+        self, statement: str, given: Sequence[object], deadline: float, *, repeatable: bool
+    ) -> Sequence[Row]:
         may_look_elsewhere = True
         while True:
             try:
@@ -132,17 +146,18 @@ class Connections:
                     statement, *given, timeout=max(0.001, deadline - time.monotonic())
                 )
             except asyncpg.PostgresError as refusal:
-                self._give_back(connection, trusted=refusal.sqlstate not in _ELSEWHERE)
-                if _is_ours(refusal):
+                code = str(refusal.sqlstate)
+                if code.startswith(_OURS):
+                    self._give_back(connection)
                     raise
-                may_go_on = refusal.sqlstate in _ROLLED_BACK or (
-                    may_look_elsewhere
-                    and (
-                        refusal.sqlstate in _NEVER_BEGUN
-                        or (repeatable and refusal.sqlstate in _ELSEWHERE)
+                if code in _ROLLED_BACK:
+                    may_go_on = True
+                else:
+                    may_go_on = may_look_elsewhere and (
+                        code in _NEVER_BEGUN or (repeatable and _is_elsewhere(code))
                     )
-                )
-                may_look_elsewhere = refusal.sqlstate in _ROLLED_BACK
+                    may_look_elsewhere = False
+                self._give_back(connection, trusted=not _is_elsewhere(code))
                 if not may_go_on or time.monotonic() >= deadline:
                     raise translated(refusal, self._address) from refusal
             except TROUBLE as trouble:
@@ -155,11 +170,13 @@ class Connections:
                 self._give_back(connection, trusted=False)
                 raise
             else:
-                self._give_back(connection, trusted=True)
+                self._give_back(connection)
                 return rows
 
     async def close(self) -> None:
         self._closed = True
+        while self._waiting:
+            self._waiting.popleft()[1].set_exception(StoreUnavailable())
         if self._timer:
             self._timer.cancel()
         for connection in self._idle:
@@ -168,67 +185,82 @@ class Connections:
         self._idle.clear()
 
     async def _take(self, deadline: float) -> Any:
-        """An idle connection, else a new one, else the next to be given back."""
-        while True:
-            if self._closed or len(self._waiting) >= MOST_WAITING:
-                raise StoreUnavailable
-            while self._idle:
-                connection = self._idle.pop()
-                if not connection.is_closed():
-                    return connection
-                self._made -= 1
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            if self._made < self._terms.connections:
-                return await self._make(left)
-            await self._wait(deadline)
+        """An idle connection, else a new one, else the next to be given back; whoever came first is
+        served first."""
+        if self._closed or len(self._waiting) >= MOST_WAITING:
+            raise StoreUnavailable
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+            self._made -= 1
+        if self._made >= self._terms.connections:
+            connection = await self._wait(deadline)
+            if connection is not None:
+                return connection
+        else:
+            self._made += 1
+        return await self._make(deadline)
 
-    async def _make(self, within: float) -> Any:
-        self._made += 1
+    async def _make(self, deadline: float) -> Any:
+        """A new connection, for whom there is room already."""
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(deadline - time.monotonic()):
                 return await connect(self._address, self._terms)
         except BaseException:
-            self._made -= 1
-            self._wake()
+            self._make_room()
             raise
 
-    async def _wait(self, deadline: float) -> None:
-        """Until a connection is given back. All have the same patience, so the first in the row is
-        the first to lose it, and one timer does for all."""
-        turn: asyncio.Future[None] = self._loop.create_future()
+    async def _wait(self, deadline: float) -> Any:
+        """Until a connection is handed over, or None for room to make one. All have about the same
+        patience, so one timer does for all, and comes for the first in the row."""
+        turn: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append((deadline, turn))
         if self._timer is None:
             self._timer = self._loop.call_later(deadline - time.monotonic(), self._give_up)
         try:
-            await turn
+            return await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():
-                self._wake()  # it was ours, and now it is somebody else's
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._pass_on(turn.result())
             raise
 
     def _give_up(self) -> None:
         """Turn those away whose time is over."""
         self._timer = None
-        while self._waiting and self._waiting[0][0] <= time.monotonic():
-            _, turn = self._waiting.popleft()
-            if not turn.done():
+        now = time.monotonic()
+        for deadline, turn in self._waiting:
+            if deadline <= now and not turn.done():
                 turn.set_exception(TimeoutError())
+        self._waiting = deque(one for one in self._waiting if not one[1].done())
         if self._waiting:
-            left = self._waiting[0][0] - time.monotonic()
-            self._timer = self._loop.call_later(left, self._give_up)
+            first = min(deadline for deadline, _ in self._waiting)
+            self._timer = self._loop.call_later(first - now, self._give_up)
 
-    def _give_back(self, connection: Any, *, trusted: bool) -> None:
+    def _give_back(self, connection: Any, *, trusted: bool = True) -> None:
         """One that is not trusted goes, and with it all that lie idle: what befell it may have
         befallen them."""
-        if trusted and not connection.is_closed() and not self._closed:
-            self._idle.append(connection)
-        else:
-            connection.terminate()
+        if trusted and not self._closed and not connection.is_closed():
+            self._pass_on(connection)
+            return
+        connection.terminate()
+        self._drop_idle()
+        self._make_room()
+
+    def _pass_on(self, connection: Any) -> None:
+        """To the first who waits; None is room for a new one."""
+        while self._waiting:
+            _, turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(connection)
+                return
+        if connection is None:
             self._made -= 1
-            self._drop_idle()
-        self._wake()
+        else:
+            self._idle.append(connection)
+
+    def _make_room(self) -> None:
+        self._pass_on(None)
 
     def _drop_idle(self) -> None:
         for connection in self._idle:
@@ -236,14 +268,7 @@ class Connections:
         self._made -= len(self._idle)
         self._idle.clear()
 
-    def _wake(self) -> None:
-        while self._waiting:
-            _, turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
 
-
-def _is_ours(refusal: asyncpg.PostgresError) -> bool:
-    """Raised by a function of ours, for its caller."""
-    return str(refusal.sqlstate).startswith("WW")
+def _is_elsewhere(code: str) -> bool:
+    """Whether this connection is of no use any more."""
+    return code in _ELSEWHERE or code.startswith(_BROKEN)

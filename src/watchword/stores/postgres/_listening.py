@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 
 from watchword.errors import StoreUnavailable
 from watchword.stores.postgres._connections import TROUBLE, Connections, Terms, connect
@@ -30,7 +31,8 @@ class Notifier:
     def queued(self, channel: str) -> None:
         self._queued.add(channel)
         if self._telling is None:
-            self._telling = asyncio.create_task(self._tell())
+            # Not as part of the request that queued: its patience is not ours.
+            self._telling = asyncio.create_task(self._tell(), context=Context())
 
     async def close(self) -> None:
         if self._telling:

@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from watchword.errors import StoreUnavailable
+from watchword.ports import PATIENCE_S
 from watchword.stores._statements import migrations, scripts
 from watchword.stores.postgres._connections import (
     OLDEST,
-    PATIENCE_S,
     TROUBLE,
     Terms,
     connect,

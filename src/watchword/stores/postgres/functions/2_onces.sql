@@ -3,13 +3,14 @@
 CREATE OR REPLACE FUNCTION watchword.recall(_key bytea, _request bytea, _at bigint)
 RETURNS json LANGUAGE plpgsql AS $$
 -- The answer already given under this key, or that the key was used for something else; NULL when it
--- is ours to answer.
+-- is ours to answer. An answer given again is held, so that it waits for a synchronous standby like
+-- the first one: reading alone would not.
 DECLARE
     _found record;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended(encode(_key, 'hex'), 0));
     SELECT o.request, o.answer INTO _found
-    FROM watchword.onces o WHERE o.key = _key AND o.expires_at > _at;
+    FROM watchword.onces o WHERE o.key = _key AND o.expires_at > _at FOR UPDATE;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;

@@ -174,6 +174,12 @@ BEGIN
     WHERE t.counter = _counter;
 END $$;
 
+CREATE OR REPLACE FUNCTION watchword.is_nobodys(_counter bytea, _kind bigint, _share int)
+RETURNS boolean LANGUAGE sql AS $$
+    -- Whether nobody else is making this share at this moment.
+    SELECT pg_try_advisory_xact_lock(hashtextextended(encode(_counter, 'hex') || _share, _kind))
+$$;
+
 CREATE OR REPLACE FUNCTION watchword.hold_share_of_trail(
     _at bigint, _counter bytea, _span bigint, _amount int, _shares int,
     OUT share int, OUT is_new boolean, OUT wait bigint
@@ -183,6 +189,7 @@ CREATE OR REPLACE FUNCTION watchword.hold_share_of_trail(
 DECLARE
     _present int;
     _is_other boolean;
+    _is_patient boolean := false;  -- all that are missing are being made: wait for one
 BEGIN
     is_new := false;
     wait := 0;
@@ -193,6 +200,14 @@ BEGIN
               <= greatest(_at, t.newest)
         LIMIT 1 FOR UPDATE SKIP LOCKED;
         EXIT WHEN FOUND;
+        -- Most networks come once: the first share of a counter is made in one go.
+        INSERT INTO watchword.trails AS t (counter, kind, share, amount, newest, idle_at, instants)
+        SELECT _counter, _span, floor(random() * _shares), _amount, _at, _at + _span, ARRAY[_at]
+        WHERE NOT EXISTS (SELECT FROM watchword.trails o
+                          WHERE o.counter = _counter AND o.kind = _span)
+        ON CONFLICT DO NOTHING RETURNING t.share INTO share;
+        is_new := FOUND;
+        EXIT WHEN is_new;
         SELECT count(*), bool_or(t.amount <> _amount) INTO _present, _is_other
         FROM watchword.trails t WHERE t.counter = _counter AND t.kind = _span;
         IF _is_other THEN
@@ -202,13 +217,15 @@ BEGIN
         IF _present < _shares THEN
             INSERT INTO watchword.trails AS t (counter, kind, share, amount, newest, idle_at, instants)
             SELECT _counter, _span, s, _amount, _at, _at + _span, ARRAY[_at]
-            FROM generate_series(0, _shares - 1) s
-            WHERE NOT EXISTS (SELECT FROM watchword.trails o
-                              WHERE o.counter = _counter AND o.kind = _span AND o.share = s)
-            ORDER BY random() LIMIT 1
+            FROM (SELECT s FROM generate_series(0, _shares - 1) s
+                  WHERE NOT EXISTS (SELECT FROM watchword.trails o
+                                    WHERE o.counter = _counter AND o.kind = _span AND o.share = s)
+                  ORDER BY random() OFFSET 0) missing
+            WHERE _is_patient OR watchword.is_nobodys(_counter, _span, s) LIMIT 1
             ON CONFLICT DO NOTHING RETURNING t.share INTO share;
             is_new := FOUND;
             EXIT WHEN is_new;
+            _is_patient := true;
             CONTINUE;
         END IF;
         wait := watchword.wait_for_trail(_at, _counter, _span, _amount, _shares);
@@ -237,6 +254,7 @@ CREATE OR REPLACE FUNCTION watchword.hold_share_of_tally(
 DECLARE
     _present int;
     _is_other boolean;
+    _is_patient boolean := false;  -- all that are missing are being made: wait for one
 BEGIN
     is_new := false;
     wait := 0;
@@ -247,6 +265,12 @@ BEGIN
                OR t.spent < watchword.capacity(_amount, _shares, t.share))
         LIMIT 1 FOR UPDATE SKIP LOCKED;
         EXIT WHEN FOUND;
+        INSERT INTO watchword.tallies AS t (counter, share, amount, opens_at, closes_at, spent)
+        SELECT _counter, floor(random() * _shares), _amount, _opens_at, _closes_at, 1
+        WHERE NOT EXISTS (SELECT FROM watchword.tallies o WHERE o.counter = _counter)
+        ON CONFLICT DO NOTHING RETURNING t.share INTO share;
+        is_new := FOUND;
+        EXIT WHEN is_new;
         SELECT count(*), bool_or(t.amount <> _amount) INTO _present, _is_other
         FROM watchword.tallies t WHERE t.counter = _counter;
         IF _is_other THEN
@@ -258,15 +282,17 @@ BEGIN
             INSERT INTO watchword.tallies AS t (counter, share, amount, opens_at, closes_at, spent)
             SELECT _counter, s, _amount, greatest(_opens_at, seen.opens_at),
                    greatest(_closes_at, seen.closes_at), 1
-            FROM generate_series(0, _shares - 1) s,
+            FROM (SELECT s FROM generate_series(0, _shares - 1) s
+                  WHERE NOT EXISTS (SELECT FROM watchword.tallies o
+                                    WHERE o.counter = _counter AND o.share = s)
+                  ORDER BY random() OFFSET 0) missing,
                  (SELECT max(o.opens_at) AS opens_at, max(o.closes_at) AS closes_at
                   FROM watchword.tallies o WHERE o.counter = _counter) seen
-            WHERE NOT EXISTS (SELECT FROM watchword.tallies o
-                              WHERE o.counter = _counter AND o.share = s)
-            ORDER BY random() LIMIT 1
+            WHERE _is_patient OR watchword.is_nobodys(_counter, -1, s) LIMIT 1
             ON CONFLICT DO NOTHING RETURNING t.share INTO share;
             is_new := FOUND;
             EXIT WHEN is_new;
+            _is_patient := true;
             CONTINUE;
         END IF;
         wait := watchword.wait_for_tally(

@@ -133,4 +133,4 @@ CREATE TABLE watchword.records (
 
 CREATE INDEX records_by_expiry ON watchword.records (expires_at) WHERE expires_at IS NOT NULL;
 
--- functions d5587e588280a008
+-- functions 8cd46e0f9c2ae235
