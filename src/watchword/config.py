@@ -42,6 +42,7 @@ _OPTIONS = {
         *("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
     ),
 }
+_LARGEST_PORT = 65_535
 _WRITE_A_SERVER = "write postgresql://user@host:port/database"
 _PROVIDERS = Path(__file__).parent / "providers"
 # The command line's own variables. Other names that resemble no setting are not ours to judge:
@@ -462,6 +463,8 @@ def _wrong_with_a_server(address: Address) -> Iterator[str]:
         return
     if not all(map(_HOST.fullmatch, server["hosts"].split(","))):
         yield f"a host is host or host:port, several have commas between; {_WRITE_A_SERVER}"
+    elif any(int(port) > _LARGEST_PORT for port in re.findall(r":(\d+)(?:,|$)", server["hosts"])):
+        yield f"a port is at most {_LARGEST_PORT}"
     options = _options(server)
     if any(not name or not value for name, value in options.items()):
         yield "what follows the ? is name=value, with & between"

@@ -18,7 +18,7 @@ from watchword.errors import ChannelUnavailable, RequestInvalid, StoreUnavailabl
 from watchword.ports import Issued, Once, Order, Parcel, RedrawNeeded
 from watchword.service.house import Client, House
 
-_MOST_TRIES = 6
+_MOST_TRIES = 12
 
 
 class Send(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
+from contextvars import Context
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -59,24 +59,51 @@ class Terms(msgspec.Struct, frozen=True):
 async def connect(address: str, terms: Terms, *, patience_s: float = PATIENCE_S) -> Any:
     """Open a connection as every one of ours is. Raises what `translated` knows.
 
-    `patience_s` bounds the making of the connection, and on the server each statement; 0 is no
-    bound.
+    Of several hosts the one that was good last is asked first, and none has all of the patience:
+    one that is silent must not keep us from the next.
     """
+    hosts = _hosts(address)
+    last = _GOOD.get(address, 0)
+    for number in (*range(last, len(hosts)), *range(last)):
+        try:
+            connection = await _open(hosts[number], terms, patience_s / len(hosts))
+        except TROUBLE:
+            if number == (last - 1) % len(hosts):
+                raise
+        else:
+            _GOOD[address] = number
+            return connection
+    raise AssertionError
+
+
+_GOOD: dict[str, int] = {}
+"""Which host of an address was the last to let us in."""
+
+
+def _hosts(address: str) -> list[str]:
+    """An address for each host of an address."""
+    parts = urlsplit(address)
+    who, at, hosts = parts.netloc.rpartition("@")
+    return [parts._replace(netloc=f"{who}{at}{host}").geturl() for host in hosts.split(",")]
+
+
+async def _open(address: str, terms: Terms, patience_s: float) -> Any:
     return await asyncpg.connect(
         address,
-        timeout=patience_s or None,
+        timeout=patience_s,
         statement_cache_size=0 if terms.pgbouncer else 256,
-        server_settings=None if terms.pgbouncer else _settings(patience_s),
+        server_settings=None if terms.pgbouncer else _SETTINGS,
     )
 
 
-def _settings(patience_s: float) -> dict[str, str]:
-    return {
-        "application_name": "watchword",
-        "default_transaction_isolation": "read committed",
-        "statement_timeout": str(round(patience_s * 1000)),
-        "jit": "off",  # no statement here is long enough to be worth compiling
-    }
+_SETTINGS = {
+    "application_name": "watchword",
+    "default_transaction_isolation": "read committed",
+    # A little less than we have ourselves: what waits for a lock is then surely undone, and the
+    # connection is as good as before.
+    "statement_timeout": str(round((PATIENCE_S - 0.2) * 1000)),
+    "jit": "off",  # no statement here is long enough to be worth compiling
+}
 
 
 def place(address: str) -> str:
@@ -111,6 +138,8 @@ class Connections:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._fires_at = 0.0
+        self._closing: set[asyncio.Task[None]] = set()
         self._made = 0
         self._closed = False
 
@@ -126,15 +155,18 @@ class Connections:
         began = time.monotonic()
         patience = PATIENCE.get()
         within = min(PATIENCE_S, patience.left_s) if patience else PATIENCE_S
+        if within <= 0:
+            raise StoreUnavailable
         try:
-            return await self._fetch(statement, given, began + within, repeatable=repeatable)
+            return await self._fetch(statement, given, within, repeatable=repeatable)
         finally:
             if patience:
                 patience.left_s -= time.monotonic() - began
 
     async def _fetch(
-        self, statement: str, given: Sequence[object], deadline: float, *, repeatable: bool
+        self, statement: str, given: Sequence[object], within: float, *, repeatable: bool
     ) -> Sequence[Row]:
+        deadline = time.monotonic() + within
         may_look_elsewhere = True
         while True:
             try:
@@ -147,83 +179,98 @@ class Connections:
                 )
             except asyncpg.PostgresError as refusal:
                 code = str(refusal.sqlstate)
-                if code.startswith(_OURS):
-                    self._give_back(connection)
-                    raise
-                if code in _ROLLED_BACK:
-                    may_go_on = True
+                is_broken = code in _ELSEWHERE or code.startswith(_BROKEN)
+                if is_broken:
+                    self._let_go(connection, with_idle=True)
                 else:
-                    may_go_on = may_look_elsewhere and (
-                        code in _NEVER_BEGUN or (repeatable and _is_elsewhere(code))
-                    )
-                    may_look_elsewhere = False
-                self._give_back(connection, trusted=not _is_elsewhere(code))
+                    self._give_back(connection)
+                if code.startswith(_OURS):
+                    raise
+                may_go_on = code in _ROLLED_BACK or (
+                    may_look_elsewhere and (code in _NEVER_BEGUN or (repeatable and is_broken))
+                )
+                may_look_elsewhere = may_look_elsewhere and code in _ROLLED_BACK
                 if not may_go_on or time.monotonic() >= deadline:
                     raise translated(refusal, self._address) from refusal
+            except TimeoutError as trouble:
+                # The server itself ends what takes so long, so it is not there, or waits for its
+                # standby; unless the request had little patience left.
+                self._let_go(connection, with_idle=within >= PATIENCE_S)
+                raise translated(trouble, self._address) from trouble
             except TROUBLE as trouble:
-                self._give_back(connection, trusted=False)
-                may_go_on = repeatable and may_look_elsewhere
-                may_look_elsewhere = False
-                if not may_go_on or isinstance(trouble, TimeoutError):
+                self._let_go(connection, with_idle=True)
+                if not repeatable or not may_look_elsewhere:
                     raise translated(trouble, self._address) from trouble
+                may_look_elsewhere = False
             except BaseException:
-                self._give_back(connection, trusted=False)
+                self._let_go(connection)
                 raise
             else:
                 self._give_back(connection)
                 return rows
 
     async def close(self) -> None:
+        """Whoever waits is turned away; what runs is broken off."""
         self._closed = True
-        while self._waiting:
-            self._waiting.popleft()[1].set_exception(StoreUnavailable())
         if self._timer:
             self._timer.cancel()
-        for connection in self._idle:
-            with suppress(*TROUBLE):
-                await connection.close(timeout=PATIENCE_S)
-        self._idle.clear()
+        while self._waiting:
+            _, turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(StoreUnavailable())
+        while self._idle:
+            self._let_go(self._idle.pop())
+        await asyncio.gather(*self._closing)
 
     async def _take(self, deadline: float) -> Any:
         """An idle connection, else a new one, else the next to be given back; whoever came first is
         served first."""
-        if self._closed or len(self._waiting) >= MOST_WAITING:
-            raise StoreUnavailable
-        while self._idle:
-            connection = self._idle.pop()
+        while True:
+            if self._closed or len(self._waiting) >= MOST_WAITING:
+                raise StoreUnavailable
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.is_closed():
+                    return connection
+                self._made -= 1
+            if self._made < self._terms.connections:
+                self._made += 1
+                return await self._make(deadline)
+            connection = await self._wait(deadline)
+            if connection is None:
+                return await self._make(deadline)
             if not connection.is_closed():
                 return connection
             self._made -= 1
-        if self._made >= self._terms.connections:
-            connection = await self._wait(deadline)
-            if connection is not None:
-                return connection
-        else:
-            self._made += 1
-        return await self._make(deadline)
 
     async def _make(self, deadline: float) -> Any:
         """A new connection, for whom there is room already."""
         try:
-            async with asyncio.timeout(deadline - time.monotonic()):
-                return await connect(self._address, self._terms)
+            left_s = deadline - time.monotonic()
+            return await connect(self._address, self._terms, patience_s=max(0.001, left_s))
         except BaseException:
-            self._make_room()
+            self._pass_on(None)
             raise
 
     async def _wait(self, deadline: float) -> Any:
-        """Until a connection is handed over, or None for room to make one. All have about the same
-        patience, so one timer does for all, and comes for the first in the row."""
+        """Until a connection is handed over, or None for room to make one."""
         turn: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append((deadline, turn))
-        if self._timer is None:
-            self._timer = self._loop.call_later(deadline - time.monotonic(), self._give_up)
+        self._call_at(deadline)
         try:
             return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self._pass_on(turn.result())
+                self._give_back(turn.result()) if turn.result() else self._pass_on(None)
             raise
+
+    def _call_at(self, deadline: float) -> None:
+        """One timer for all who wait, for the first whose patience ends."""
+        if self._timer is None or deadline < self._fires_at:
+            if self._timer:
+                self._timer.cancel()
+            self._fires_at = deadline
+            self._timer = self._loop.call_later(deadline - time.monotonic(), self._give_up)
 
     def _give_up(self) -> None:
         """Turn those away whose time is over."""
@@ -234,18 +281,13 @@ class Connections:
                 turn.set_exception(TimeoutError())
         self._waiting = deque(one for one in self._waiting if not one[1].done())
         if self._waiting:
-            first = min(deadline for deadline, _ in self._waiting)
-            self._timer = self._loop.call_later(first - now, self._give_up)
+            self._call_at(min(deadline for deadline, _ in self._waiting))
 
-    def _give_back(self, connection: Any, *, trusted: bool = True) -> None:
-        """One that is not trusted goes, and with it all that lie idle: what befell it may have
-        befallen them."""
-        if trusted and not self._closed and not connection.is_closed():
+    def _give_back(self, connection: Any) -> None:
+        if self._closed or connection.is_closed():
+            self._let_go(connection)
+        else:
             self._pass_on(connection)
-            return
-        connection.terminate()
-        self._drop_idle()
-        self._make_room()
 
     def _pass_on(self, connection: Any) -> None:
         """To the first who waits; None is room for a new one."""
@@ -259,16 +301,21 @@ class Connections:
         else:
             self._idle.append(connection)
 
-    def _make_room(self) -> None:
-        self._pass_on(None)
+    def _let_go(self, connection: Any, *, with_idle: bool = False) -> None:
+        """It is not trusted again, nor are those that lie idle where it was the network or the
+        server. There is room for another one only when it is gone: what it asked for may still run
+        on the server, and a server that is slow to answer must not be asked by more and more."""
+        closing = asyncio.create_task(self._close(connection), context=Context())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        while with_idle and self._idle:
+            self._idle.pop().terminate()
+            self._made -= 1
 
-    def _drop_idle(self) -> None:
-        for connection in self._idle:
+    async def _close(self, connection: Any) -> None:
+        try:
+            await connection.close(timeout=PATIENCE_S)
+        except TROUBLE:
             connection.terminate()
-        self._made -= len(self._idle)
-        self._idle.clear()
-
-
-def _is_elsewhere(code: str) -> bool:
-    """Whether this connection is of no use any more."""
-    return code in _ELSEWHERE or code.startswith(_BROKEN)
+        finally:
+            self._pass_on(None)

@@ -47,7 +47,14 @@ def _durable(found: Row) -> Remark:
 
 
 def _isolated(found: Row) -> Remark:
-    return Remark("ok", f"Acts run in {found['transaction_isolation']}, and lock rows only.")
+    level = found["transaction_isolation"]
+    if level != "read committed":
+        return Remark(
+            "note",
+            f"Acts run in {level} instead of read committed: right, but those that meet are undone "
+            "and done again. Set default_transaction_isolation for this role.",
+        )
+    return Remark("ok", "Acts run in read committed, and lock rows only.")
 
 
 def _standbys(found: Row) -> list[Remark]:
@@ -73,7 +80,8 @@ def _standbys(found: Row) -> list[Remark]:
 def _slot(row: Row) -> Remark:
     name, is_active, lag = row["slot_name"], row["active"], row["lag"]
     if lag is None:
-        return Remark("note", f"Replication slot {name}: its lag cannot be seen by this role.")
+        said = row["wal_status"] or "not in use yet"
+        return Remark("note", f"Replication slot {name} holds no log: it is {said}.")
     said = f"Replication slot {name} is {lag / _MIB:.1f} MiB behind"
     if not is_active:
         return Remark("note", f"{said} and nobody reads it: the log it holds fills the disk.")

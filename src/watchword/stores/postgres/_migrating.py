@@ -60,13 +60,14 @@ async def migrate(address: str, terms: Terms = Terms()) -> tuple[int, int]:  # n
 async def _visiting(address: str, terms: Terms) -> AsyncIterator[Any]:
     """A connection of one's own, that may take its time once it stands."""
     try:
-        async with asyncio.timeout(2 * PATIENCE_S):
-            connection = await connect(address, terms, patience_s=0)
+        connection = await connect(address, terms, patience_s=2 * PATIENCE_S)
     except TROUBLE as trouble:
         raise translated(trouble, address) from trouble
     try:
         _refuse_an_old_server(connection)
         async with asyncio.timeout(_LONGEST_S):
+            if not terms.pgbouncer:
+                await connection.execute("SET statement_timeout = 0")
             yield connection
     except TROUBLE as trouble:
         raise translated(trouble, address) from trouble

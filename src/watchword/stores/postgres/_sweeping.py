@@ -27,10 +27,12 @@ _AGAIN = span(timedelta(minutes=1))
 
 
 class Place(NamedTuple):
-    """How far one kind has been swept: up to an instant, or past a key."""
+    """How far one kind has been swept: up to an instant, or past a key. `again` is where to begin
+    again in the end, for the sake of what was held."""
 
     instant: int = 0
     key: tuple[Any, ...] | None = None
+    again: tuple[Any, ...] | None = None
 
 
 class Step(NamedTuple):
@@ -47,10 +49,13 @@ Sweep = Callable[[Connections, int, int, Place], Awaitable[Step]]
 async def _wipe(connections: Connections, at: int, most: int, place: Place) -> Step:
     """Drop the codes of challenges that expired unanswered, and what was still to be sent."""
     since = place.key if place.key and place.key[0] <= at else (0, -1)  # or the clock stepped back
-    ((wiped, has_more, *key),) = await connections.fetch(
+    ((wiped, has_more, until, last, *passed),) = await connections.fetch(
         SQL["wipe"], *since, at, most, most * _LOOKS
     )
-    return Step(wiped, Place(key=tuple(key)), more=has_more)
+    again = place.again or (None if passed[0] is None else tuple(passed))
+    if has_more:
+        return Step(wiped, Place(key=(until, last), again=again), more=True)
+    return Step(wiped, Place(key=again or (until, last)))
 
 
 async def _forget(

@@ -5,8 +5,8 @@
 SELECT watchword.issue(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
     $22, $23, $24, $25, $26::text::bigint[], $27, $28, $29, $30::text::bytea[], $31::text::bigint[],
-    $32::text::int[], $33::text::int[], $34::text::int[], $35::text::bigint[], $36::text::bigint[],
-    $37::text::int[], $38::text::bigint[], $39::text::bigint[]);
+    $32::text::int[], $33::text::int[], $34::text::bigint[], $35::text::bigint[],
+    $36::text::bigint[], $37::text::bigint[], $38::text::bigint[], $39::text::bigint[]);
 
 -- name: attempt
 SELECT watchword.attempt(
@@ -72,7 +72,7 @@ expired AS (
     SET state = 'expired', code = '', recipient = '', due_at = NULL, settled_at = $3
     FROM held WHERE d.id = held.id AND NOT held.is_alive)
 UPDATE watchword.deliveries d SET state = 'sending', tries = d.tries + 1, due_at = $4
-FROM held WHERE d.id = held.id AND held.is_alive RETURNING d.id;
+FROM held WHERE d.id = held.id AND held.is_alive RETURNING d.id, d.token;
 
 -- name: record_handovers
 SELECT watchword.record_handovers($1, $2, $3, $4, $5, $6, $7, $8);
@@ -101,14 +101,14 @@ SELECT watchword.write($1, $2, $3, $4, $5, $6);
 
 -- name: spend
 SELECT watchword.spend(
-    $1, $2::text::bytea[], $3::text::bigint[], $4::text::int[], $5::text::int[], $6::text::int[],
-    $7::text::bigint[], $8::text::bigint[], $9::text::int[], $10::text::bigint[],
+    $1, $2::text::bytea[], $3::text::bigint[], $4::text::int[], $5::text::int[],
+    $6::text::bigint[], $7::text::bigint[], $8::text::bigint[], $9::text::bigint[], $10::text::bigint[],
     $11::text::bigint[]);
 
 -- name: look
 SELECT waits, is_begun FROM watchword.look(
-    $1, $2::text::bytea[], $3::text::bigint[], $4::text::int[], $5::text::int[], $6::text::int[],
-    $7::text::bigint[], $8::text::bigint[], $9::text::int[], $10::text::bigint[],
+    $1, $2::text::bytea[], $3::text::bigint[], $4::text::int[], $5::text::int[],
+    $6::text::bigint[], $7::text::bigint[], $8::text::bigint[], $9::text::bigint[], $10::text::bigint[],
     $11::text::bigint[]);
 
 -- name: forget
@@ -131,7 +131,8 @@ SELECT pg_notify('watchword', $1);
 SELECT clock_timestamp();
 
 -- name: wipe
-SELECT wiped, has_more, until, last FROM watchword.wipe($1, $2, $3, $4, $5);
+SELECT wiped, has_more, until, last, again_since, again_after
+FROM watchword.wipe($1, $2, $3, $4, $5);
 
 -- name: forget_challenges
 -- Old ones, with their deliveries.
@@ -225,5 +226,5 @@ SELECT current_setting('server_version') AS version, current_setting('fsync') AS
        current_setting('transaction_isolation') AS transaction_isolation;
 
 -- name: slots
-SELECT slot_name::text, active, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint AS lag
+SELECT slot_name::text, active, wal_status, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint AS lag
 FROM pg_replication_slots WHERE NOT pg_is_in_recovery();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -56,6 +57,8 @@ from watchword.stores.postgres._sweeping import Sweeper
 
 _MEASURE_EVERY_S = 30.0
 _SAMPLES = 3
+_SLOW = timedelta(milliseconds=100)
+"""An answer that took longer, if only to its turn, does not say when it was given."""
 _ONCE_KEPT = span(ONCE_KEPT)
 _NO_SERIAL = -1
 _SAME_SERIAL = "WW002"
@@ -73,7 +76,7 @@ class PostgresStore:
         self._sweeper = Sweeper(self._connections)
         self._notifier = Notifier(self._connections)
         self._listener: Listener | None = None
-        self._offset = timedelta()
+        self._offset, self._is_measured = timedelta(), False
         self._measuring: asyncio.Task[None] | None = None
 
     @classmethod
@@ -218,8 +221,8 @@ class PostgresStore:
         rows = await self._connections.fetch(
             SQL["begin_sending"], ids, tokens, micros(now), micros(now + ttl)
         )
-        going = {row[0] for row in rows}
-        return [one for one in leased if one.id in going]
+        going = {(row[0], row[1]) for row in rows}
+        return [one for one in leased if (one.id, one.token) in going]
 
     async def record_handovers(
         self, handovers: Sequence[Handover], *, provider: str, now: datetime
@@ -254,7 +257,7 @@ class PostgresStore:
         return DeliveryState(rows[0][0])
 
     async def record(self, kind: str, key: str, now: datetime) -> Record | None:
-        rows = await self._look("record", kind, key, micros(now))
+        rows = await self._look("record", kind, key, micros(now)) if _is_text(key) else ()
         return record_from(rows[0]) if rows else None
 
     async def records(self, kind: str, now: datetime) -> Sequence[Record]:
@@ -313,7 +316,9 @@ class PostgresStore:
             ((told,),) = await self._look("clock")
             took = datetime.now(UTC) - before
             samples.append((took, told - before - took / 2))
-        self._offset = min(samples)[1]
+        quickest, offset = min(samples)
+        if quickest < _SLOW or not self._is_measured:
+            self._offset, self._is_measured = offset, True
 
     async def _measure_for_ever(self) -> None:
         while True:
@@ -329,9 +334,15 @@ def _once(once: Once | None, at: int) -> tuple[bytes | None, bytes | None, int |
 def _naming(challenge_id: str, app_id: str) -> tuple[int, str, str]:
     """What a statement asks for that names one challenge; none has the serial of what is no id."""
     try:
-        return serial(challenge_id), challenge_id, app_id
+        number = serial(challenge_id)
     except ValueError:
         return _NO_SERIAL, "", app_id
+    return (number, challenge_id, app_id) if _is_text(challenge_id) else (_NO_SERIAL, "", app_id)
+
+
+def _is_text(value: str) -> bool:
+    """Whether the server takes it for text: it knows neither NUL nor half a character."""
+    return value.isprintable() or not re.search("[\0\ud800-\udfff]", value)
 
 
 def _the_challenge(rows: Sequence[Row]) -> Challenge:

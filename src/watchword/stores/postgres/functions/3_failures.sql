@@ -33,21 +33,23 @@ END $$;
 
 CREATE OR REPLACE FUNCTION watchword.hold(
     _destination bytea, _network bytea, _budget bigint[], _at bigint, _is_likely_new boolean,
-    OUT failed boolean, OUT wait bigint, OUT amount bigint
+    OUT is_new boolean, OUT failed boolean, OUT wait bigint, OUT amount bigint
 ) LANGUAGE plpgsql AS $$
 -- Hold a destination until the act is over: whoever else acts on it waits, and nobody else does. Says
--- whether it has failures, and how long it is refused for them.
+-- whether it was made here, whether it has failures, and how long it is refused for them.
 DECLARE
     _instants bigint[];
     _streak int;
     _other bigint;
 BEGIN
+    is_new := false;
     failed := false;
     LOOP
         IF _is_likely_new THEN
             INSERT INTO watchword.destinations (destination, idle_at)
             VALUES (_destination, _at + 86400000000) ON CONFLICT DO NOTHING;
-            IF FOUND THEN
+            is_new := FOUND;
+            IF is_new THEN
                 RETURN;
             END IF;
         END IF;

@@ -10,19 +10,19 @@
 -- refused too early, for only a look at all shares refuses. Where fewer units are left than sends are
 -- under way, one may wait for another's COMMIT, and nowhere else.
 
-CREATE OR REPLACE FUNCTION watchword.capacity(_amount int, _shares int, _share int)
-RETURNS int LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION watchword.capacity(_amount bigint, _shares int, _share int)
+RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT _amount / _shares + (_share < _amount % _shares)::int
 $$;
 
-CREATE OR REPLACE FUNCTION watchword.frees_at(_instants bigint[], _amount int, _span bigint)
+CREATE OR REPLACE FUNCTION watchword.frees_at(_instants bigint[], _amount bigint, _span bigint)
 RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     -- From when on there is room for one more in so many a span.
-    SELECT coalesce(_instants[cardinality(_instants) + 1 - _amount] + _span, 0)
+    SELECT coalesce(_instants[(cardinality(_instants) + 1 - _amount)::int] + _span, 0)
 $$;
 
 CREATE OR REPLACE FUNCTION watchword.look_at_ring(
-    _at bigint, _instants bigint[], _first int, _end int, _amounts int[], _spans bigint[],
+    _at bigint, _instants bigint[], _first int, _end int, _amounts bigint[], _spans bigint[],
     INOUT waits bigint[]
 ) LANGUAGE plpgsql IMMUTABLE AS $$
 -- How long until each quota of a ring of one share has room, 0 where it has some.
@@ -31,13 +31,13 @@ DECLARE
     _frees_at bigint;
 BEGIN
     FOR q IN _first .. _end LOOP
-        _frees_at := _instants[cardinality(_instants) + 1 - _amounts[q]] + _spans[q];
+        _frees_at := _instants[(cardinality(_instants) + 1 - _amounts[q])::int] + _spans[q];
         waits[q] := CASE WHEN _frees_at > _clock THEN _frees_at - _at ELSE 0 END;
     END LOOP;
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.wait_for_trail(
-    _at bigint, _counter bytea, _span bigint, _amount int, _shares int
+    _at bigint, _counter bytea, _span bigint, _amount bigint, _shares int
 ) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 -- How long until a share of a trailing quota has room, 0 where one has. One that is not there has all
 -- its room. Each goes by the latest instant that it has seen.
@@ -58,7 +58,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.wait_for_tally(
-    _at bigint, _counter bytea, _opens_at bigint, _closes_at bigint, _amount int, _shares int
+    _at bigint, _counter bytea, _opens_at bigint, _closes_at bigint, _amount bigint, _shares int
 ) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 -- The same for a calendar quota. A clock that steps back stays in the later window.
 DECLARE
@@ -78,8 +78,8 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.look(
-    _at bigint, _counters bytea[], _kinds bigint[], _shares int[], _firsts int[], _amounts int[],
-    _spans bigint[], _longest bigint[], _largest int[], _opens_at bigint[], _closes_at bigint[],
+    _at bigint, _counters bytea[], _kinds bigint[], _shares int[], _firsts int[], _amounts bigint[],
+    _spans bigint[], _longest bigint[], _largest bigint[], _opens_at bigint[], _closes_at bigint[],
     OUT waits bigint[], OUT is_begun boolean
 ) LANGUAGE plpgsql STABLE AS $$
 -- How long until each quota has room, 0 where it has some; and whether anything is counted on any.
@@ -116,7 +116,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.deal_trail(
-    _counter bytea, _span bigint, _amount int, _shares int, _at bigint
+    _counter bytea, _span bigint, _amount bigint, _shares int, _at bigint
 ) RETURNS void LANGUAGE plpgsql AS $$
 -- Where another amount was granted before, deal what was spent of it to the shares of this one. One
 -- does it, and the others find it done.
@@ -133,9 +133,10 @@ BEGIN
     ON CONFLICT DO NOTHING;
     PERFORM FROM watchword.trails t WHERE t.counter = _counter AND t.kind = _span
     ORDER BY t.share FOR UPDATE;
-    SELECT array_agg(x.i ORDER BY x.i DESC) INTO _spent
-    FROM (SELECT i FROM watchword.trails t, unnest(t.instants) i
-          WHERE t.counter = _counter AND t.kind = _span ORDER BY i DESC LIMIT _amount) x;
+    -- All that still counts, be it more than the amount: who grants more may come next.
+    SELECT array_agg(i ORDER BY i DESC) INTO _spent
+    FROM watchword.trails t, unnest(t.instants) i
+    WHERE t.counter = _counter AND t.kind = _span AND i + _span > greatest(_at, t.newest);
     DELETE FROM watchword.trails t
     WHERE t.counter = _counter AND t.kind = _span AND t.share >= _shares;
     UPDATE watchword.trails t
@@ -147,13 +148,13 @@ BEGIN
     WHERE t.counter = _counter AND t.kind = _span AND t.share = s;
 END $$;
 
-CREATE OR REPLACE FUNCTION watchword.deal_tally(_counter bytea, _amount int, _shares int)
+CREATE OR REPLACE FUNCTION watchword.deal_tally(_counter bytea, _amount bigint, _shares int)
 RETURNS void LANGUAGE plpgsql AS $$
 -- The same for a calendar quota.
 DECLARE
     _opens_at bigint;
     _closes_at bigint;
-    _spent int;
+    _spent bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended(encode(_counter, 'hex'), -1));
     IF NOT EXISTS (SELECT FROM watchword.tallies t
@@ -181,7 +182,7 @@ RETURNS boolean LANGUAGE sql AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION watchword.hold_share_of_trail(
-    _at bigint, _counter bytea, _span bigint, _amount int, _shares int,
+    _at bigint, _counter bytea, _span bigint, _amount bigint, _shares int,
     OUT share int, OUT is_new boolean, OUT wait bigint
 ) LANGUAGE plpgsql AS $$
 -- Hold a share that has room: one that nobody holds, else a new one with this unit spent already; where
@@ -230,24 +231,34 @@ BEGIN
         END IF;
         wait := watchword.wait_for_trail(_at, _counter, _span, _amount, _shares);
         EXIT WHEN wait > 0;
-        -- One share, found anew each time: who waits for several may do so in a circle.
-        SELECT t.share INTO share FROM watchword.trails t
-        WHERE t.counter = _counter AND t.kind = _span AND t.amount = _amount
-          AND watchword.frees_at(t.instants, watchword.capacity(_amount, _shares, t.share), _span)
-              <= greatest(_at, t.newest)
-        ORDER BY random() LIMIT 1;
-        PERFORM FROM watchword.trails t
-        WHERE t.counter = _counter AND t.kind = _span AND t.amount = _amount
-          AND t.share = hold_share_of_trail.share
-          AND watchword.frees_at(t.instants, watchword.capacity(_amount, _shares, t.share), _span)
-              <= greatest(_at, t.newest)
-        FOR UPDATE;
-        EXIT WHEN FOUND;
+        -- Wait for one share, found anew each time; one that turns out to be spent is let go, for who
+        -- holds several may wait in a circle.
+        BEGIN
+            SELECT t.share INTO share FROM watchword.trails t
+            WHERE t.counter = _counter AND t.kind = _span AND t.amount = _amount
+              AND watchword.frees_at(
+                      t.instants, watchword.capacity(_amount, _shares, t.share), _span)
+                  <= greatest(_at, t.newest)
+            ORDER BY random() LIMIT 1;
+            PERFORM FROM watchword.trails t
+            WHERE t.counter = _counter AND t.kind = _span AND t.amount = _amount
+              AND t.share = hold_share_of_trail.share
+              AND watchword.frees_at(
+                      t.instants, watchword.capacity(_amount, _shares, t.share), _span)
+                  <= greatest(_at, t.newest)
+            FOR UPDATE;
+            IF NOT FOUND THEN
+                RAISE EXCEPTION USING ERRCODE = 'WW003';
+            END IF;
+            EXIT;
+        EXCEPTION WHEN SQLSTATE 'WW003' THEN
+            CONTINUE;
+        END;
     END LOOP;
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.hold_share_of_tally(
-    _at bigint, _counter bytea, _opens_at bigint, _closes_at bigint, _amount int, _shares int,
+    _at bigint, _counter bytea, _opens_at bigint, _closes_at bigint, _amount bigint, _shares int,
     OUT share int, OUT is_new boolean, OUT wait bigint
 ) LANGUAGE plpgsql AS $$
 -- The same for a calendar quota.
@@ -298,24 +309,31 @@ BEGIN
         wait := watchword.wait_for_tally(
             _at, _counter, _opens_at, _closes_at, _amount, _shares);
         EXIT WHEN wait > 0;
-        SELECT t.share INTO share FROM watchword.tallies t
-        WHERE t.counter = _counter AND t.amount = _amount
-          AND (t.opens_at < _opens_at
-               OR t.spent < watchword.capacity(_amount, _shares, t.share))
-        ORDER BY random() LIMIT 1;
-        PERFORM FROM watchword.tallies t
-        WHERE t.counter = _counter AND t.amount = _amount
-          AND t.share = hold_share_of_tally.share
-          AND (t.opens_at < _opens_at
-               OR t.spent < watchword.capacity(_amount, _shares, t.share))
-        FOR UPDATE;
-        EXIT WHEN FOUND;
+        BEGIN
+            SELECT t.share INTO share FROM watchword.tallies t
+            WHERE t.counter = _counter AND t.amount = _amount
+              AND (t.opens_at < _opens_at
+                   OR t.spent < watchword.capacity(_amount, _shares, t.share))
+            ORDER BY random() LIMIT 1;
+            PERFORM FROM watchword.tallies t
+            WHERE t.counter = _counter AND t.amount = _amount
+              AND t.share = hold_share_of_tally.share
+              AND (t.opens_at < _opens_at
+                   OR t.spent < watchword.capacity(_amount, _shares, t.share))
+            FOR UPDATE;
+            IF NOT FOUND THEN
+                RAISE EXCEPTION USING ERRCODE = 'WW003';
+            END IF;
+            EXIT;
+        EXCEPTION WHEN SQLSTATE 'WW003' THEN
+            CONTINUE;
+        END;
     END LOOP;
 END $$;
 
 CREATE OR REPLACE FUNCTION watchword.spend(
-    _at bigint, _counters bytea[], _kinds bigint[], _shares int[], _firsts int[], _amounts int[],
-    _spans bigint[], _longest bigint[], _largest int[], _opens_at bigint[], _closes_at bigint[]
+    _at bigint, _counters bytea[], _kinds bigint[], _shares int[], _firsts int[], _amounts bigint[],
+    _spans bigint[], _longest bigint[], _largest bigint[], _opens_at bigint[], _closes_at bigint[]
 ) RETURNS bigint[] LANGUAGE plpgsql AS $$
 -- Spend one unit of every quota: NULL when that is done, else how long until each has room, and then
 -- nothing is spent. Rings come in the order of their counters, so that nobody waits in a circle.
@@ -328,6 +346,21 @@ DECLARE
     _held record;
     q int;
 BEGIN
+    -- What many share is looked at first: who is refused holds none of it.
+    FOR r IN 1 .. _rings LOOP
+        q := _firsts[r];
+        IF _kinds[r] > 0 THEN
+            _waits[q] := watchword.wait_for_trail(
+                _at, _counters[r], _kinds[r], _amounts[q], _shares[r]);
+        ELSIF _kinds[r] < 0 THEN
+            _waits[q] := watchword.wait_for_tally(
+                _at, _counters[r], _opens_at[r], _closes_at[r], _amounts[q], _shares[r]);
+        END IF;
+    END LOOP;
+    IF 0 < ANY (_waits) THEN
+        RETURN (watchword.look(_at, _counters, _kinds, _shares, _firsts, _amounts, _spans, _longest,
+                               _largest, _opens_at, _closes_at)).waits;
+    END IF;
     FOR r IN 1 .. _rings LOOP
         q := _firsts[r];
         _is_new[r] := false;
@@ -384,7 +417,7 @@ BEGIN
             WHERE t.counter = _counters[r] AND t.share = _share[r];
         ELSE
             UPDATE watchword.trails t
-            SET instants = t.instants[greatest(1, cardinality(t.instants) - _largest[r] + 2) :]
+            SET instants = t.instants[greatest(1, cardinality(t.instants) - _largest[r] + 2)::int :]
                     || greatest(t.newest, _at),
                 newest = greatest(t.newest, _at),
                 idle_at = greatest(t.newest, _at) + _longest[r]

@@ -49,8 +49,8 @@ CREATE OR REPLACE FUNCTION watchword.issue(
     _max_attempts int, _digest bytea, _expires_at bigint, _sealed bytea,
     _resend text, _interval bigint, _redraw_for text, _only text, _only_serial bigint, _network bytea, _budget bigint[],
     _carried_by text, _code bytea, _cancel_if_refused boolean,
-    _counters bytea[], _kinds bigint[], _shares int[], _firsts int[], _amounts int[],
-    _spans bigint[], _longest bigint[], _largest int[], _opens_at bigint[], _closes_at bigint[]
+    _counters bytea[], _kinds bigint[], _shares int[], _firsts int[], _amounts bigint[],
+    _spans bigint[], _longest bigint[], _largest bigint[], _opens_at bigint[], _closes_at bigint[]
 ) RETURNS json LANGUAGE plpgsql AS $$
 -- See ports.ChallengeStore.issue. Refusals first.
 DECLARE
@@ -177,6 +177,9 @@ BEGIN
             'issued', _latest.id, NOT _is_open, _masked, _channel, _drawn, _expires_at, _resend_at,
             greatest(0, _latest.max_attempts - _latest.attempts), _delivery);
     END act;
+    IF _failures.is_new AND NOT _is_done THEN
+        DELETE FROM watchword.destinations d WHERE d.destination = _destination;
+    END IF;
     IF _once IS NOT NULL AND _is_done THEN
         PERFORM watchword.remember(_once, _request, _once_until, _answer);
     END IF;

@@ -2,11 +2,12 @@
 
 CREATE OR REPLACE FUNCTION watchword.wipe(
     _since bigint, _after bigint, _at bigint, _most int, _looks int,
-    OUT wiped int, OUT has_more boolean, OUT until bigint, OUT last bigint
+    OUT wiped int, OUT has_more boolean, OUT until bigint, OUT last bigint,
+    OUT again_since bigint, OUT again_after bigint
 ) LANGUAGE plpgsql AS $$
 -- Of the next few challenges whose time is over: drop the codes of those that nobody answered, and
 -- settle what of them was still to be sent. Says how many, whether there may be more, and after which
--- one to go on. Before one that is held the look ends, and begins there the next time.
+-- one to go on; and, where one that is held was passed by, after which to begin again in the end.
 DECLARE
     _seen record;
     _next record;
@@ -28,7 +29,10 @@ BEGIN
             END IF;
             SELECT c.state, c.expires_at INTO _next FROM watchword.challenges c
             WHERE c.serial = _seen.serial FOR UPDATE SKIP LOCKED;
-            EXIT WHEN NOT FOUND;
+            IF NOT FOUND AND again_since IS NULL THEN
+                again_since := until;
+                again_after := last;
+            END IF;
             IF _next.state = 'pending' AND _next.expires_at <= _at THEN
                 _dead := _dead || _seen.serial;
             END IF;

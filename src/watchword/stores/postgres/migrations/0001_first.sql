@@ -88,7 +88,7 @@ CREATE TABLE watchword.trails (
     counter  bytea    NOT NULL,
     kind     bigint   NOT NULL,
     share    int      NOT NULL,
-    amount   int      NOT NULL,
+    amount   bigint   NOT NULL,
     newest   bigint   NOT NULL DEFAULT 0,
     idle_at  bigint   NOT NULL,
     instants bigint[] NOT NULL DEFAULT '{}',
@@ -101,10 +101,10 @@ CREATE TABLE watchword.trails (
 CREATE TABLE watchword.tallies (
     counter   bytea  NOT NULL,
     share     int    NOT NULL,
-    amount    int    NOT NULL,
+    amount    bigint NOT NULL,
     opens_at  bigint NOT NULL DEFAULT 0,
     closes_at bigint NOT NULL DEFAULT 0,
-    spent     int    NOT NULL DEFAULT 0,
+    spent     bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (counter, share)
 ) WITH (
     fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000
@@ -133,4 +133,4 @@ CREATE TABLE watchword.records (
 
 CREATE INDEX records_by_expiry ON watchword.records (expires_at) WHERE expires_at IS NOT NULL;
 
--- functions 8cd46e0f9c2ae235
+-- functions 5c894e547f297fcd
