@@ -261,6 +261,10 @@ class Store(ChallengeStore, DeliveryStore, RecordStore, LimitStore, Protocol):
         """Have `tell(channel)` called when another process queues. A hint: it may come twice, or
         not at all, so whoever waits looks now and then anyway."""
 
+    @property
+    def sweeping_share(self) -> float:
+        """How much of the time may go into sweeping, so that sends find the store free."""
+
     async def sweep(self, now: datetime, *, most: int) -> Swept:
         """Delete at most `most` rows that nothing needs any more, and wipe codes that died."""
 

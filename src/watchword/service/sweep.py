@@ -10,8 +10,6 @@ from watchword.ports import Clock, Store
 
 HANDFUL = 96
 _REST_S = 5.0
-_SHARE = 0.25
-"""At most this share of the time goes into sweeping, so that sends find the store free."""
 
 
 async def sweep(store: Store, clock: Clock) -> None:
@@ -20,7 +18,7 @@ async def sweep(store: Store, clock: Clock) -> None:
         began = time.monotonic()
         more = await _handful(store, clock)
         took = time.monotonic() - began
-        await asyncio.sleep(took * (1 / _SHARE - 1) if more else _REST_S)
+        await asyncio.sleep(took * (1 / store.sweeping_share - 1) if more else _REST_S)
 
 
 async def _handful(store: Store, clock: Clock) -> bool:

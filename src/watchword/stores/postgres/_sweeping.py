@@ -20,6 +20,8 @@ KEPT = timedelta(hours=24)
 """How long a dead challenge and its deliveries can still be looked at."""
 _REST = span(timedelta(minutes=10))
 """How long a walk past all counters of a kind has to be over before the next one."""
+_AT_ONCE = 32
+"""At most so many rows a statement: what it writes has to be on the disk before any other COMMIT."""
 _LOOKS = 16
 """How many rows it looks at for one that it may change: looking costs little."""
 _AGAIN = span(timedelta(minutes=1))
@@ -113,6 +115,7 @@ class Sweeper:
 
     async def sweep(self, at: int, most: int) -> tuple[int, bool]:
         """At most `most` rows, each kind in turn; how many, and whether more are waiting."""
+        most = min(most, _AT_ONCE)
         rows, more = 0, False
         for _ in KINDS:
             turn = self._turn

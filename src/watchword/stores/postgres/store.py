@@ -290,6 +290,11 @@ class PostgresStore:
         ((had_any,),) = await self._connections.fetch(SQL["unlock"], destination)
         return bool(had_any)
 
+    @property
+    def sweeping_share(self) -> float:
+        """Less than the embedded store takes: a row costs more here, and every worker sweeps."""
+        return 0.1
+
     async def sweep(self, now: datetime, *, most: int) -> Swept:
         return Swept(*await self._sweeper.sweep(micros(now), most))
 

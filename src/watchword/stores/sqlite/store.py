@@ -180,6 +180,10 @@ class SqliteStore:
 
         return await self._writer.run(forget)
 
+    @property
+    def sweeping_share(self) -> float:
+        return 0.25
+
     async def sweep(self, now: datetime, *, most: int) -> Swept:
         swept, self._swept = await self._writer.run(
             lambda cursor: sweep(cursor, now, most, self._swept)
