@@ -24,6 +24,7 @@ SHARES = (1, 4, 16, 64)
 _MIB, _GIB = 2**20, 2**30
 _DAY_S = 86_400
 _PAGE = 8_192
+_HANDFUL = 32
 _IMAGE = 5_800
 """Bytes of the log that the image of a page took as measured: without its hole, not compressed."""
 
@@ -33,19 +34,19 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     for images of pages. A send changes so many pages of which the log may want `images`, and
     leaves `room_bytes` in tables and indexes."""
 
-    send_us: float = 339
-    check_us: float = 242
-    deliver_us: float = 258
-    send_database_us: float = 681
-    check_database_us: float = 438
-    deliver_database_us: float = 262
-    sweep_database_us: float = 423
-    send_bytes: float = 3_086
-    check_bytes: float = 1_118
-    deliver_bytes: float = 1_608
-    sweep_bytes: float = 1_258
-    images: float = 5.7
-    room_bytes: float = 2_180
+    send_us: float = 323
+    check_us: float = 213
+    deliver_us: float = 156
+    send_database_us: float = 540
+    check_database_us: float = 407
+    deliver_database_us: float = 209
+    sweep_database_us: float = 260
+    send_bytes: float = 3_088
+    check_bytes: float = 1_113
+    deliver_bytes: float = 1_505
+    sweep_bytes: float = 1_276
+    images: float = 3.7
+    room_bytes: float = 2_212
 
     @classmethod
     def measured(cls, fleet: Fleet) -> Costs:
@@ -83,6 +84,7 @@ class Assumed(msgspec.Struct, frozen=True, kw_only=True):
     """No core is planned to be busier: one process may be lost, and latencies stay low."""
     pool: int = 10
     sync_ms: float = 1.0
+    sweeping_share: float = 0.1
     replica_ms: float = 0.5
     """To a synchronous replica in the same region and back."""
     checkpoint_s: float = 900.0
@@ -133,8 +135,8 @@ def step(rate: int, costs: Costs, given: Assumed) -> Step:
     connections_busy = _connections_busy(rate, checks, costs, given)
     by_connections = ceil(connections_busy / given.pool / given.busy)
     processes = max(_processes(spent, given), by_connections)
-    workers = _processes(rate * costs.deliver_us, given)
     mean = rate * given.mean_to_peak  # what the sweeper follows
+    workers = max(_processes(rate * costs.deliver_us, given), _sweepers(mean, costs, given))
     kept = mean * given.kept_days * _DAY_S * costs.room_bytes * given.bloat
     log = (
         rate * (costs.send_bytes + costs.deliver_bytes)
@@ -177,6 +179,12 @@ def gives_way(databases: int, costs: Costs, given: Assumed) -> tuple[str, int]:
 def _processes(spent_us: float, given: Assumed) -> int:
     """Two at the least: one of them may be lost."""
     return max(2, ceil(spent_us / 1e6 / given.busy))
+
+
+def _sweepers(mean: float, costs: Costs, given: Assumed) -> int:
+    """Each worker sweeps for its share of the time, a handful a COMMIT."""
+    row_s = costs.sweep_database_us / 1e6 + given.commit_ms / 1e3 / _HANDFUL
+    return ceil(mean * row_s / given.sweeping_share)
 
 
 def _cores(rate: float, checks: float, mean: float, costs: Costs, given: Assumed) -> float:

@@ -21,7 +21,7 @@ KEPT = timedelta(hours=24)
 _REST = span(timedelta(minutes=10))
 """How long a walk past all counters of a kind has to be over before the next one."""
 _AT_ONCE = 32
-"""At most so many rows a statement: what it writes has to be on the disk before any other COMMIT."""
+"""At most so many rows a statement: others wait for what it writes, too, to be on the disk."""
 _LOOKS = 16
 """How many rows it looks at for one that it may change: looking costs little."""
 _AGAIN = span(timedelta(minutes=1))
