@@ -148,3 +148,10 @@ async def test_a_record_whose_time_is_over_is_absent(acts):
 async def test_records_are_listed_by_kind_in_the_order_of_their_keys(acts):
     await acts.store.write([put("b"), put("a"), put("c", kind="other")], acts.now)
     assert [one.key for one in await acts.store.records("account", acts.now)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("key", ["\0", "ann\0", "\ud800", "ann\udfff"])
+async def test_a_key_that_nobody_can_write_has_no_record(acts, key):
+    """Whoever asks for it, by a token that he made up, is told so."""
+    await acts.store.write([put()], acts.now)
+    assert await acts.store.record("account", key, acts.now) is None

@@ -18,8 +18,9 @@ from tests.contract.acting import (
     TICK,
     Acts,
     at_once,
+    once,
 )
-from watchword.domain.destination import mailbox, phone
+from watchword.domain.destination import Destination, mailbox, phone
 from watchword.domain.quota import LARGEST_TRAILING, Quota, Scope, Span, meters
 from watchword.errors import QuotaExceeded, ResendTooSoon
 
@@ -310,6 +311,27 @@ async def test_a_refused_send_changes_nothing(store):
     assert len(await acts.store.deliveries("shop", issued.challenge_id)) == 1
 
 
+@pytest.mark.parametrize(
+    ("quotas", "wish"),
+    [
+        ((Quota(Scope.APP, 1, HOUR),), {"to": BOB}),
+        ((Quota(Scope.EVERYTHING, 1, span=Span.DAY),), {"to": BOB, "network": "n"}),
+        ((Quota(Scope.DESTINATION, 9, HOUR), Quota(Scope.APP, 1, HOUR)), {"to": BOB}),
+        ((Quota(Scope.DESTINATION, 1, HOUR), Quota(Scope.NETWORK, 9, HOUR)), {"network": "n"}),
+        ((Quota(Scope.DESTINATION, 1, HOUR), Quota(Scope.NETWORK, 9, HOUR)), {"once": once("k")}),
+    ],
+)
+async def test_a_refused_send_leaves_no_row_behind(store, place, quotas, wish):
+    """Neither of whom it was for, nor of where it came from: refusals are free, so they hold no
+    space."""
+    acts = Acts(store, quotas=quotas)
+    await acts.send()
+    before = place.contents()
+    for _ in range(3):
+        await refused(acts, **wish)
+    assert place.contents() == before
+
+
 async def test_mailboxes_that_only_fold_alike_are_two_people_under_one_limit(store):
     """Whoever owns strasse@ is sent no code of straße@, and has no second limit by it."""
     acts = Acts(store, quotas=(Quota(Scope.DESTINATION, 2, HOUR),))
@@ -352,3 +374,45 @@ async def test_a_limit_whose_window_was_shortened_still_counts(store):
     for _ in range(70):
         await acts.send(network="n")
     assert (await refused(acts, network="n")).retry_in == HOUR
+
+
+@pytest.mark.parametrize(
+    "quota",
+    [Quota(Scope.APP, 0, HOUR), Quota(Scope.APP, 0, span=Span.DAY)],
+    ids=["trailing", "calendar"],
+)
+async def test_while_a_limit_changes_the_larger_one_is_not_exceeded(store, quota):
+    """Servers are restarted one after the other, and meanwhile have two opinions. What one of them
+    granted counts for the other, and a refusal by either forgets nothing."""
+    small, large = (
+        Acts(store, quotas=(msgspec.structs.replace(quota, amount=amount),)) for amount in (64, 200)
+    )
+    assert await granted(large, 90) == 90
+    assert await granted(small, 20) == 0
+    assert await granted(large, 60) == 60
+    assert await granted(small, 20) == 0
+    assert await granted(large, 60) == 50
+    assert await granted(small, 20) == 0
+    assert await granted(large, 20) == 0
+
+
+async def test_houses_of_two_limits_at_once_never_exceed_the_larger_one(store):
+    small, large = (Acts(store, quotas=(Quota(Scope.APP, amount, HOUR),)) for amount in (64, 200))
+    sends = (acts.send(to=to) for to in people(250) for acts in (small, large))
+    told = Counter(await at_once(sends))
+    assert told == {"issued": 200, "QuotaExceeded": 300}
+
+
+async def granted(acts: Acts, times: int) -> int:
+    """How many of so many sends at once go through, each to somebody else."""
+    return (await at_once(acts.send(to=to) for to in people(times))).count("issued")
+
+
+def people(count: int) -> list[Destination]:
+    return [phone(f"+86138001{n:05d}") for n in range(count)]
+
+
+@pytest.mark.parametrize("scope", [Scope.DESTINATION, Scope.APP])
+async def test_a_calendar_limit_may_be_larger_than_32_bits(store, scope):
+    acts = Acts(store, quotas=(Quota(scope, 2**31 + 1, span=Span.DAY),))
+    assert set(await at_once(acts.send() for _ in range(9))) == {"issued"}

@@ -104,6 +104,16 @@ async def test_a_stale_token_no_longer_counts(acts):
     assert await state(acts, issued) is DeliveryState.ACCEPTED
 
 
+async def test_of_two_tokens_of_one_delivery_the_live_one_begins(acts):
+    """A worker that still keeps what it lost and leased anew sends it once."""
+    await acts.send()
+    (stale,) = await acts.lease()
+    acts.later(LEASE)
+    (leased,) = await acts.lease()
+    assert await acts.begin([stale, leased]) == [leased]
+    assert await acts.begin([stale, leased]) == []
+
+
 async def test_sending_begins_once(acts):
     await acts.send()
     (leased,) = await acts.lease()

@@ -109,6 +109,24 @@ async def test_no_app_reaches_the_challenge_of_another(acts):
     assert await acts.verdict(issued.challenge_id, code) is Verdict.MATCH
 
 
+@pytest.mark.parametrize("character", ["\0", "\ud800", "\udfff"])
+async def test_what_no_id_has_in_it_names_no_challenge(acts, character):
+    """Not even where the rest is one's own: no verb fails over a character that it cannot write."""
+    issued = await acts.send()
+    known = issued.challenge_id
+    for asked in (character * 26, character + known[1:], known[:-1] + character, known + character):
+        for act in (
+            acts.store.challenge(SHOP.id, asked),
+            acts.store.deliveries(SHOP.id, asked),
+            acts.store.cancel(SHOP.id, asked, acts.now),
+            acts.check(asked, "-"),
+            acts.resend(asked),
+        ):
+            with pytest.raises(ChallengeNotFound):
+                await act
+    assert (await acts.store.challenge(SHOP.id, known)).attempts == 0
+
+
 async def test_a_right_code_for_another_subject_is_wrong(acts):
     """And costs an attempt, as any wrong answer does."""
     issued = await acts.send(subject=b"mine")

@@ -381,7 +381,7 @@ PATHS = [
     "/v1/verifications//check", "/v1/verifications/%ff%fe",
     "/v1/verifications/{id}", "/v1/verifications/" + "x" * 20_000, "/V1/verifications",
     "/v1/verifications/" + "0" * 26 + "/", "/v1/verifications/" + "0" * 26 + "/Check",
-    "/v1/verifications/" + "%00" * 26, "/v1/verifications/" + "%F0%9F%98%80" * 26,
+    "/v1/verifications/" + "%00" * 26, "/v1/verifications/" + "%ED%A0%80" * 26, "/v1/verifications/" + "%F0%9F%98%80" * 26,
     "/v1/inbox/", "/v1/inbox/x", "/openapi.json/", "/livez/x", "/metrics/x",
     "/api/v2/sms", "/captcha", "/receipts/x", "/demo", "/static/a.css",
     "/nowhere", "/%", "/%zz", "/..", "/.", "/;",
@@ -394,3 +394,19 @@ def test_an_odd_path_leads_nowhere(server, token, path):
     """Nothing is here, whatever it is spelled like."""
     reply = ask(server, token, "GET", path)
     assert (reply.status, reply.slug) == (404, "not-found")
+
+
+@pytest.mark.parametrize("character", ["%00", "%ED%A0%80", "%EF%BF%BF"])
+@pytest.mark.usefixtures("unchanged")
+def test_an_id_with_an_odd_character_names_nothing(server, token, made, character):
+    """Though the rest of it is that of an open verification, and whatever is asked of it."""
+    for odd in (character + made[1:], made[:-1] + character, made + character):
+        at = f"{SEND}/{odd}"
+        replies = [
+            ask(server, token, "GET", at),
+            ask(server, token, "DELETE", at),
+            ask(server, token, "GET", f"{at}/deliveries"),
+            post(server, token, {"code": "123456"}, f"{at}/check"),
+            post(server, token, {}, f"{at}/resend"),
+        ]
+        assert [(reply.status, reply.slug) for reply in replies] == [(404, "not-found")] * 5
