@@ -1,8 +1,8 @@
 """Connections to the server, every one opened here, and the one place where its errors become ours.
 
-A connection runs one statement at a time, and each act is one statement. asyncpg's own pool gives a
-connection back in a task of its own and resets it with another round trip, which costs an act a
-third of its time; there is nothing to reset here, so idle connections simply lie on a stack.
+A connection runs one statement at a time, and each act is one statement. The driver has a pool of
+its own, which resets a connection in a task and with a round trip more; here is nothing to reset,
+and who waits has to be served in turn, in time, and by a server that may be going away.
 """
 
 from __future__ import annotations

@@ -368,7 +368,8 @@ BEGIN
             _share[r] := 0;
             LOOP
                 INSERT INTO watchword.trails (counter, kind, share, amount, newest, idle_at, instants)
-                VALUES (_counters[r], 0, 0, 0, _at, _at + _longest[r], ARRAY[_at]) ON CONFLICT DO NOTHING;
+                VALUES (_counters[r], 0, 0, 0, _at, _at + _longest[r], ARRAY[_at])
+                ON CONFLICT DO NOTHING;
                 _is_new[r] := FOUND;
                 EXIT WHEN FOUND;
                 SELECT t.instants INTO _instants FROM watchword.trails t

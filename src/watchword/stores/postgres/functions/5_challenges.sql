@@ -47,10 +47,12 @@ CREATE OR REPLACE FUNCTION watchword.issue(
     _serial bigint, _id text, _app text, _purpose text, _channel text, _slot bytea,
     _destination bytea, _subject bytea, _masked text, _recipient bytea, _code_length int,
     _max_attempts int, _digest bytea, _expires_at bigint, _sealed bytea,
-    _resend text, _interval bigint, _redraw_for text, _only text, _only_serial bigint, _network bytea, _budget bigint[],
+    _resend text, _interval bigint, _redraw_for text, _only text, _only_serial bigint,
+    _network bytea, _budget bigint[],
     _carried_by text, _code bytea, _cancel_if_refused boolean,
     _counters bytea[], _kinds bigint[], _shares int[], _firsts int[], _amounts bigint[],
-    _spans bigint[], _longest bigint[], _largest bigint[], _opens_at bigint[], _closes_at bigint[]
+    _spans bigint[], _longest bigint[], _largest bigint[],
+    _opens_at bigint[], _closes_at bigint[]
 ) RETURNS json LANGUAGE plpgsql AS $$
 -- See ports.ChallengeStore.issue. Refusals first.
 DECLARE
