@@ -150,8 +150,9 @@ async def test_records_are_listed_by_kind_in_the_order_of_their_keys(acts):
     assert [one.key for one in await acts.store.records("account", acts.now)] == ["a", "b"]
 
 
-@pytest.mark.parametrize("key", ["\0", "ann\0", "\ud800", "ann\udfff"])
-async def test_a_key_that_nobody_can_write_has_no_record(acts, key):
+@pytest.mark.parametrize("odd", ["\0", "\ud800"], ids=["NUL", "half a character"])
+async def test_a_key_that_nobody_can_write_has_no_record(acts, odd):
     """Whoever asks for it, by a token that he made up, is told so."""
     await acts.store.write([put()], acts.now)
-    assert await acts.store.record("account", key, acts.now) is None
+    for key in (odd, "ann" + odd, odd + "ann"):
+        assert await acts.store.record("account", key, acts.now) is None

@@ -381,7 +381,7 @@ PATHS = [
     "/v1/verifications//check", "/v1/verifications/%ff%fe",
     "/v1/verifications/{id}", "/v1/verifications/" + "x" * 20_000, "/V1/verifications",
     "/v1/verifications/" + "0" * 26 + "/", "/v1/verifications/" + "0" * 26 + "/Check",
-    "/v1/verifications/" + "%00" * 26, "/v1/verifications/" + "%ED%A0%80" * 26, "/v1/verifications/" + "%F0%9F%98%80" * 26,
+    "/v1/verifications/" + "%00" * 26, "/v1/verifications/" + "%F0%9F%98%80" * 26,
     "/v1/inbox/", "/v1/inbox/x", "/openapi.json/", "/livez/x", "/metrics/x",
     "/api/v2/sms", "/captcha", "/receipts/x", "/demo", "/static/a.css",
     "/nowhere", "/%", "/%zz", "/..", "/.", "/;",

@@ -4,44 +4,27 @@ import asyncio
 import re
 import time
 from collections import Counter
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
-import asyncpg
-import msgspec
 import pytest
 
 from tests import pgbouncer
-from tests.contract.acting import ANN, DAY, HOUR, NOW, Acts, at_once, once
+from tests.contract.acting import ANN, DAY, HOUR, NOW, SHOP, TICK, Acts, at_once, once
 from tests.postgres_server import rows, running
+from tests.unit.stores.others import DEADLINE_S, SLACK_S, holding, numbers
 from watchword.domain.challenge import Verdict
-from watchword.domain.destination import phone
 from watchword.domain.quota import Quota, Scope, Span
 from watchword.errors import StoreUnavailable
 from watchword.ports import PATIENCE_S
 from watchword.stores import postgres
 from watchword.stores._statements import migrations, scripts
 from watchword.stores.postgres import PostgresStore, Terms, exists, migrate
-from watchword.stores.postgres._connections import Connections, place
 from watchword.stores.postgres._queries import SQL
 
 HERE = Path(postgres.__file__).parent
 PACKAGE = postgres.__name__
-SLACK_S = 0.5
-DEADLINE_S = 10
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture
-def address(postgres_stock):
-    with postgres_stock.lent() as address:
-        yield address
 
 
 @pytest.fixture
@@ -50,34 +33,6 @@ def empty(postgres):
     address = postgres.create_database()
     yield address
     postgres.drop_database(address)
-
-
-@pytest.fixture
-async def store(address):
-    store = await PostgresStore.open(address)
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def acts(store):
-    return Acts(store)
-
-
-@asynccontextmanager
-async def holding(address, statement, *given):
-    """Somebody who runs a statement and does not come to an end, for as long as the block lasts."""
-    connection = await asyncpg.connect(address)
-    try:
-        await connection.execute("BEGIN")
-        await connection.fetch(statement, *given)
-        yield
-    finally:
-        await connection.close()
-
-
-def numbers(count):
-    return [phone(f"+86138001{n:05d}") for n in range(count)]
 
 
 def sources():
@@ -199,59 +154,6 @@ async def _every_act(acts):
         await acts.store.sweep(acts.now + 2 * DAY, most=1)
 
 
-@pytest.mark.parametrize("scope", [Scope.APP, Scope.EVERYTHING])
-@pytest.mark.parametrize("amount", [1, 31, 33, 100])
-async def test_a_split_quota_grants_exactly_its_amount(store, scope, amount):
-    """However its shares fall to those who come at once, trailing and by the calendar."""
-    for quota in (Quota(scope, amount, HOUR), Quota(scope, amount, span=Span.DAY)):
-        acts = Acts(store, quotas=(quota,))
-        told = Counter(await at_once(acts.send(to=to) for to in numbers(amount + 20)))
-        assert told == {"issued": amount, "QuotaExceeded": 20}
-        acts.now += timedelta(minutes=59)
-        assert await at_once([acts.send()]) == ["QuotaExceeded"]
-
-
-@pytest.mark.parametrize("quota", [Quota(Scope.APP, 1, HOUR), Quota(Scope.APP, 1, span=Span.DAY)])
-async def test_a_quota_that_grows_and_shrinks_counts_what_was_granted(store, quota):
-    """Exactly: what was spent of one amount is dealt to the shares of the next."""
-    granted = 0
-    for amount in (64, 65, 300, 299, 40):
-        now = msgspec.structs.replace(quota, amount=amount)
-        acts = Acts(store, quotas=(now,))
-        told = Counter(await at_once(acts.send(to=to) for to in numbers(amount // 2 + 5)))
-        left = max(0, min(amount - granted, amount // 2 + 5))
-        assert told["issued"] == left
-        granted += left
-    assert granted == 299
-
-
-async def test_a_held_share_keeps_nobody_from_another(store, address):
-    acts = Acts(store, quotas=(Quota(Scope.APP, 640, HOUR),))
-    await acts.send()
-    share = "SELECT FROM watchword.trails WHERE share = 0 FOR UPDATE"
-    async with holding(address, share), asyncio.timeout(PATIENCE_S):
-        assert set(await at_once(acts.send(to=to) for to in numbers(20))) == {"issued"}
-
-
-async def test_the_last_units_wait_for_who_may_take_them(store, address):
-    """Refused is only who finds all shares spent: what is held may still be given back."""
-    acts = Acts(store, quotas=(Quota(Scope.APP, 3, HOUR),))
-    await acts.send()
-    share = "SELECT FROM watchword.trails FOR UPDATE"
-    async with holding(address, share):
-        waiting = asyncio.create_task(acts.send(to=numbers(1)[0]))
-        await until_somebody_waits(address)
-        assert not waiting.done()
-    assert (await waiting).opened
-
-
-async def until_somebody_waits(address):
-    waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    deadline = time.monotonic() + DEADLINE_S
-    while not await asyncio.to_thread(rows, address, waits):
-        assert time.monotonic() < deadline, "nobody waits"
-
-
 async def test_an_act_on_a_destination_that_is_held_ends_in_time_and_does_nothing(store, address):
     acts = Acts(store, quotas=(Quota(Scope.DESTINATION, 2, HOUR),))
     issued = await acts.send()
@@ -265,70 +167,24 @@ async def test_an_act_on_a_destination_that_is_held_ends_in_time_and_does_nothin
     assert await at_once([acts.send()]) == ["QuotaExceeded"]
 
 
-async def test_an_act_that_was_undone_is_done_again(store, monkeypatch):
-    """Where the server says that nothing was done; the caller hears of it as of any other."""
-    fetch, undone = asyncpg.Connection.fetch, [asyncpg.DeadlockDetectedError("in a circle")]
-
-    async def trouble(self, statement, *given, **how):
-        if "watchword.issue" in statement and undone:
-            raise undone.pop()
-        return await fetch(self, statement, *given, **how)
-
-    monkeypatch.setattr(asyncpg.Connection, "fetch", trouble)
-    assert (await Acts(store).send()).opened
-    assert not undone
-
-
-async def test_a_cancelled_caller_leaves_no_connection_behind(address):
-    connections = Connections(address, Terms(connections=1))
-    async with holding(address, "SELECT FROM watchword.house FOR UPDATE"):
-        held = "SELECT FROM watchword.house FOR UPDATE"
-        stuck = asyncio.create_task(connections.fetch(held))
-        await until_somebody_waits(address)
-        waiting = asyncio.create_task(connections.fetch("SELECT 1"))
-        await asyncio.sleep(0)
-        stuck.cancel()
-        ((one,),) = await waiting
-    assert (one, connections._made) == (1, 1)
-    await connections.close()
+async def test_a_sweep_passes_by_what_is_held_and_comes_back_to_it(acts, address):
+    """One act that hangs keeps no other code alive, and its own only until it is over."""
+    sent = []
+    for to in numbers(40):
+        sent.append(await acts.send(to=to))
+        acts.later(TICK)
+    held = sent[3].challenge_id
+    acts.now = sent[-1].expires_at
+    challenge = "SELECT FROM watchword.challenges WHERE id = $1 FOR UPDATE"
+    async with holding(address, challenge, held):
+        await acts.sweep()
+        assert [one.challenge_id for one in sent if await has_codes(acts, one)] == [held]
+    await acts.sweep()
+    assert not await has_codes(acts, sent[3])
 
 
-async def test_who_waits_for_a_connection_waits_in_a_row_and_not_for_ever(address):
-    connections = Connections(address, Terms(connections=1))
-    async with holding(address, "SELECT FROM watchword.house FOR UPDATE"):
-        began = time.monotonic()
-        held = "SELECT FROM watchword.house FOR UPDATE"
-        asked = [connections.fetch(held), *(connections.fetch("SELECT 1") for _ in range(5))]
-        told = await asyncio.gather(*asked, return_exceptions=True)
-        assert time.monotonic() - began < PATIENCE_S + SLACK_S
-        assert type(told[0]) is StoreUnavailable
-        assert {type(one) for one in told[1:]} <= {StoreUnavailable, list}
-    assert [tuple(row) for row in await connections.fetch("SELECT 1")] == [(1,)]
-    assert connections._made == 1
-    await connections.close()
-
-
-async def test_connections_are_no_more_than_asked_for(address):
-    connections = Connections(address, Terms(connections=3))
-    counted = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'watchword'"
-    told = await asyncio.gather(
-        *(connections.fetch(f"SELECT ({counted}) FROM pg_sleep(0.01)") for _ in range(20))  # noqa: S608
-    )
-    assert max(count for ((count,),) in told) <= 3
-    await connections.close()
-
-
-def test_a_place_tells_no_user_and_no_password():
-    address = "postgresql://ann:secret@db1:5432,db2/codes?password=secret"
-    assert place(address) == "db1:5432,db2/codes"
-
-
-async def test_what_is_wrong_is_told_without_the_password(address):
-    wrong = address.replace("postgres@", "nobody:secret@")
-    with pytest.raises(StoreUnavailable) as refusal:
-        await PostgresStore.open(wrong)
-    assert "nobody" in str(refusal.value)
-    assert "secret" not in str(refusal.value)
+async def has_codes(acts, issued):
+    return (await acts.store.challenge(SHOP.id, issued.challenge_id)).draws != ()
 
 
 async def test_the_clock_is_held_to_the_servers(store):
