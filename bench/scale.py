@@ -320,12 +320,18 @@ def _waits(shares: int, rate: int, given: Assumed) -> str:
 
 def main(words: Sequence[str]) -> None:
     parser = argparse.ArgumentParser("python -m bench.scale", description=__doc__)
-    parser.add_argument("--measured", type=Path, help="what scripts/bench --json wrote")
+    parser.add_argument("--measured", type=_written, help="what scripts/bench --json wrote")
     for name, value in msgspec.structs.asdict(Assumed()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     asked = vars(parser.parse_args(words))
     measured = asked.pop("measured")
     print(report(_costs(measured) if measured else Costs(), Assumed(**asked)), end="")
+
+
+def _written(name: str) -> Path:
+    if not Path(name).is_file():
+        raise argparse.ArgumentTypeError(f"there is no {name}; scripts/bench --json writes it")
+    return Path(name)
 
 
 def _costs(measured: Path) -> Costs:

@@ -31,7 +31,7 @@ from watchword.domain.failures import Budget
 from watchword.domain.keys import KeyRing
 from watchword.domain.policy import Policy, Resend
 from watchword.domain.quota import Quota, Scope, Span, meters
-from watchword.errors import ConfigInvalid, RecordConflict
+from watchword.errors import ConfigInvalid, RecordConflict, StoreUnavailable
 from watchword.ports import Clock, Inbox, Provider, Store, Write
 from watchword.providers import smtp, virtual
 from watchword.service.await_outcome import Outcomes
@@ -47,6 +47,7 @@ T = TypeVar("T")
 
 _REST_S = 1.0
 _QUIET_S = 60.0
+_LOOK_EVERY_S = 5.0
 _KEYRING, _FINGERPRINT = "keyring", "fingerprint"
 INBOX = "inbox.db"
 CHANNELS = {channel.CHANNEL.name: channel.CHANNEL for channel in (sms, email)}
@@ -122,6 +123,8 @@ async def bootstrap(
         for provider in set(providers.values()):
             closing.push_async_callback(provider.close)
         service = await _service(settings, keys, store, providers, clock)
+        if not settings.address.is_embedded:
+            closing.push_async_callback(_end, asyncio.create_task(_watch_over(store)))
         if deliver:
             store.watch(service.stir)
             task = asyncio.create_task(service.deliver())
@@ -191,6 +194,23 @@ def _terms(settings: Settings) -> postgres.Terms:
 def _disciplined(store: Store) -> Clock:
     """This machine's clock, set to the store's: processes that share one agree on the time."""
     return lambda: now() + store.offset
+
+
+async def _watch_over(store: Store) -> None:
+    """Tell when a store on a server is away, and when it is back."""
+    is_away = False
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        try:
+            await store.ready()
+        except StoreUnavailable as trouble:
+            if not is_away:
+                log.events().warning("store_unavailable", reason=str(trouble))
+            is_away = True
+        else:
+            if is_away:
+                log.events().info("store_available")
+            is_away = False
 
 
 class _Weather:

@@ -1,12 +1,16 @@
 """Settings in, a running service out: whose clock it has, and who is stirred."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from watchword import bootstrap
 from watchword.bootstrap import Stage
 from watchword.config import Settings
+from watchword.errors import StoreUnavailable
+from watchword.stores.postgres import PostgresStore
 from watchword.stores.sqlite import SqliteStore
 
 AHEAD = timedelta(minutes=2)
@@ -39,6 +43,28 @@ async def test_time_is_the_stores_for_everyone(settings, monkeypatch):
             assert before + AHEAD <= clock() <= datetime.now(UTC) + AHEAD
         monkeypatch.setattr(SqliteStore, "offset", timedelta())
         assert service.clock() <= datetime.now(UTC)
+
+
+async def test_a_store_on_a_server_is_watched_over(tmp_path, postgres_stock, monkeypatch):
+    """Whoever reads the log learns that it is away, why, and that it is back: once each."""
+    ready, looked = PostgresStore.ready, asyncio.Event()
+    trouble = [None, StoreUnavailable("no answer"), StoreUnavailable("no answer"), None, None]
+
+    async def look(store):
+        if not trouble:
+            looked.set()
+        elif (now := trouble.pop(0)) is not None:
+            raise now
+        await ready(store)
+
+    monkeypatch.setattr(bootstrap, "_LOOK_EVERY_S", 0)
+    monkeypatch.setattr(PostgresStore, "ready", look)
+    with postgres_stock.lent() as address, capture_logs() as events:
+        settings = Settings(data=str(tmp_path), store=address)
+        async with bootstrap.bootstrap(settings, deliver=False), asyncio.timeout(10):
+            await looked.wait()
+    told = [(event["event"], event.get("reason")) for event in events]
+    assert told == [("store_unavailable", "no answer"), ("store_available", None)]
 
 
 async def test_a_clock_that_is_given_is_used_as_it_is(settings):

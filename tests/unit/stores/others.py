@@ -12,6 +12,7 @@ from watchword.domain.destination import phone
 DEADLINE_S = 10
 SLACK_S = 0.5
 OURS = "datname = current_database() AND application_name = 'watchword'"
+ACTIVE = "FROM pg_stat_activity WHERE state = 'active'"
 COMMIT = "SELECT pg_logical_emit_message(true, 'test', '')"
 """The least that waits for a standby."""
 
@@ -30,18 +31,18 @@ async def holding(address, statement, *given):
 
 @asynccontextmanager
 async def without_a_standby(address):
-    """A COMMIT waits for one that is not there, for as long as the block lasts."""
-    patient = await asyncpg.connect(address)
+    """Every COMMIT waits for one that is not there, for as long as the block lasts."""
+    is_over = asyncio.Event()
     _set_standby(address, "SET synchronous_standby_names = 'nobody'")
-    committing = asyncio.create_task(_commit_until_one_waits(patient, address))
+    committing = asyncio.create_task(_commit(address, is_over))
     try:
-        await until_somebody_waits(address, "IPC")
+        await until(address, f"SELECT {ACTIVE} AND wait_event = 'SyncRep'")
         yield
     finally:
         _set_standby(address, "RESET synchronous_standby_names")
+        is_over.set()
         async with asyncio.timeout(DEADLINE_S):
             await committing
-        await patient.close()
 
 
 def _set_standby(address, how):
@@ -49,18 +50,16 @@ def _set_standby(address, how):
     rows(address, "SELECT pg_reload_conf()")
 
 
-async def _commit_until_one_waits(connection, address):
-    """The server reads its settings anew when it comes to it."""
-    took = 0.0
-    while took < SLACK_S:
-        began = time.monotonic()
+async def _commit(address, is_over):
+    """Again and again, for the server reads its settings anew when it comes to it."""
+    connection = await asyncpg.connect(address)
+    while not is_over.is_set():
         await connection.execute(COMMIT)
-        took = time.monotonic() - began
+    await connection.close()
 
 
-async def until_somebody_waits(address, kind="Lock"):
-    waits = f"SELECT FROM pg_stat_activity WHERE wait_event_type = '{kind}'"
-    await until(address, waits)
+async def until_somebody_waits(address):
+    await until(address, f"SELECT {ACTIVE} AND wait_event_type = 'Lock'")
 
 
 async def until(address, statement):

@@ -4,7 +4,6 @@ long somebody waits."""
 import asyncio
 import socket
 import time
-from collections import Counter
 from contextlib import asynccontextmanager, contextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ from tests.unit.stores.others import (
     holding,
     numbers,
     sessions,
+    until,
     until_somebody_waits,
     until_there_are_sessions,
     without_a_standby,
@@ -199,17 +199,17 @@ async def test_who_waits_for_a_connection_waits_in_a_row_and_not_for_ever(addres
 
 
 async def test_whoever_came_first_is_served_first(address):
-    """Of 40 who ask again and again, on two connections, nobody is overtaken twice."""
-    served = Counter(dict.fromkeys(range(40), 0))
+    """Of 40 who ask again and again nobody is overtaken, and nobody starves."""
+    served: list[int] = []
 
     async def ask(who, connections):
-        while max(served.values()) < 10:
+        for _ in range(5):
             await connections.fetch("SELECT 1")
-            served[who] += 1
+            served.append(who)
 
-    async with connecting(address, 2) as connections:
-        await asyncio.gather(*(ask(who, connections) for who in served))
-    assert min(served.values()) >= 9
+    async with connecting(address, 1) as connections:
+        await asyncio.gather(*(ask(who, connections) for who in range(40)))
+    assert served == [*range(40)] * 5
 
 
 async def test_closing_turns_away_who_waits_and_minds_nobody_who_left(address):
@@ -254,38 +254,54 @@ async def test_an_act_that_was_undone_is_done_again(store, monkeypatch):
 
 
 @pytest.fixture
-def server():
-    """One of our own, whose settings a test may change."""
+def own_address():
+    """That of a server of our own, whose settings a test may change."""
     with running() as server:
-        yield server
+        # Asking for TLS, the driver may leave an error that nobody retrieves in a connection that
+        # it gave up making.
+        yield server.address() + "?sslmode=disable"
 
 
-async def test_acts_without_a_standby_end_in_time_and_do_not_pile_up(server):
-    """However many ask, and however often. What was done under a key is found afterwards."""
-    address = server.address()
-    store = await PostgresStore.open(address, Terms(connections=4))
+async def test_acts_without_a_standby_end_in_time_and_are_found_afterwards(own_address):
+    """However many ask, and however often: under their key, and each of them only once."""
+    store = await PostgresStore.open(own_address, Terms(connections=4))
     acts = Acts(store)
-    async with without_a_standby(address):
-        for _ in range(3):
+    async with without_a_standby(own_address):
+        for _ in range(2):
             began = time.monotonic()
             first = asyncio.create_task(outcome(acts.send(once=once("k"))))
             told = await at_once(acts.send(to=to) for to in numbers(12))
             assert {await first, *told} == {"StoreUnavailable"}
             assert time.monotonic() - began < PATIENCE_S + SLACK_S
-            assert len(await sessions(address)) <= 4
+            assert len(await sessions(own_address)) <= 4
     assert (await acts.send(once=once("k"))).replayed
     assert set(await at_once(acts.send(to=to) for to in numbers(12))) == {"issued"}
     await store.close()
 
 
-async def test_an_answer_given_again_waits_for_the_standby_like_the_first(server):
+async def test_callers_who_leave_do_not_pile_up_on_a_server_without_a_standby(own_address):
+    """Their sessions would wait there for ever, each with its memory and its locks."""
+    store = await PostgresStore.open(own_address, Terms(connections=4))
+    waits = f"SELECT FROM pg_stat_activity WHERE {OURS} AND wait_event = 'SyncRep'"
+    async with without_a_standby(own_address):
+        for _ in range(6):
+            sends = [asyncio.create_task(Acts(store).send(to=to)) for to in numbers(6)]
+            await until(own_address, waits)
+            for send in sends:
+                send.cancel()
+            await asyncio.wait(sends)
+            assert len(await sessions(own_address)) <= 4
+    assert set(await at_once(Acts(store).send(to=to) for to in numbers(12))) == {"issued"}
+    await store.close()
+
+
+async def test_an_answer_given_again_waits_for_the_standby_like_the_first(own_address):
     """Or a failover would lose what somebody was told twice."""
-    address = server.address()
-    store = await PostgresStore.open(address)
+    store = await PostgresStore.open(own_address)
     acts = Acts(store)
     issued = await acts.send(once=once("s"))
     await acts.check(issued.challenge_id, "-", once=once("c"))
-    async with without_a_standby(address):
+    async with without_a_standby(own_address):
         told = await at_once(
             [acts.send(once=once("s")), acts.check(issued.challenge_id, "-", once=once("c"))]
         )

@@ -22,8 +22,7 @@ from watchword.errors import StoreUnavailable
 from watchword.ports import PATIENCE, PATIENCE_S
 
 MOST_WAITING = 10_000
-OLDEST = 160_000
-"""PostgreSQL 16, as server_version_num says it."""
+OLDEST = 16
 
 _ROLLED_BACK = {"40001", "40P01"}
 """Serialization failures and deadlocks: nothing was done, and the same act may be done anew."""
@@ -113,8 +112,8 @@ def place(address: str) -> str:
     return f"{hosts}{parts.path}" or "the default server"
 
 
-def translated(error: BaseException, address: str) -> StoreUnavailable:
-    """A foreign error, in our words."""
+def translated(error: BaseException, address: str, *, in_doubt: bool = False) -> StoreUnavailable:
+    """A foreign error, in our words. `in_doubt` where it may have come after a COMMIT."""
     if isinstance(error, asyncpg.PostgresError):
         said = str(error.args[0]) if error.args else type(error).__name__
     elif isinstance(error, TimeoutError):
@@ -126,7 +125,11 @@ def translated(error: BaseException, address: str) -> StoreUnavailable:
         said = str(error)
     else:
         said = type(error).__name__
-    return StoreUnavailable(f"The store at {place(address)} cannot be used: {said.rstrip('.')}.")
+    if "unsupported startup parameter" in said:
+        said = f"{said.rstrip('.')}; before PgBouncer set pgbouncer = true in [postgresql]"
+    doubt = " What was asked may have been done all the same." if in_doubt else ""
+    sentence = f"The store at {place(address)} cannot be used: {said.rstrip('.')}."
+    return StoreUnavailable(sentence + doubt)
 
 
 class Connections:
@@ -196,11 +199,11 @@ class Connections:
                 # The server itself ends what takes so long, so it is not there, or waits for its
                 # standby; unless the request had little patience left.
                 self._let_go(connection, with_idle=within >= PATIENCE_S)
-                raise translated(trouble, self._address) from trouble
+                raise translated(trouble, self._address, in_doubt=not repeatable) from trouble
             except TROUBLE as trouble:
                 self._let_go(connection, with_idle=True)
                 if not repeatable or not may_look_elsewhere:
-                    raise translated(trouble, self._address) from trouble
+                    raise translated(trouble, self._address, in_doubt=not repeatable) from trouble
                 may_look_elsewhere = False
             except BaseException:
                 self._let_go(connection)
@@ -210,7 +213,7 @@ class Connections:
                 return rows
 
     async def close(self) -> None:
-        """Whoever waits is turned away; what runs is broken off."""
+        """Whoever waits is turned away; what runs is let go when it ends."""
         self._closed = True
         if self._timer:
             self._timer.cancel()

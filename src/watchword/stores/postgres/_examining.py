@@ -96,4 +96,4 @@ def _clock(offset: timedelta) -> Remark:
             f"The server's clock is {ahead:+.1f} s from this machine's. Ours follows it; set one "
             "of them right.",
         )
-    return Remark("ok", f"The server's clock is {ahead * 1000:+.1f} ms from this machine's.")
+    return Remark("ok", f"The server's clock is {ahead * 1000:+.0f} ms from this machine's.")

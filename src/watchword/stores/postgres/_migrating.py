@@ -76,11 +76,10 @@ async def _visiting(address: str, terms: Terms) -> AsyncIterator[Any]:
 
 
 def _refuse_an_old_server(connection: Any) -> None:
-    version = connection.get_server_version()
-    if version.major * 10_000 < OLDEST:
+    if connection.get_server_version().major < OLDEST:
+        runs = connection.get_settings().server_version
         raise StoreUnavailable(
-            f"The server runs PostgreSQL {version.major}.{version.minor}; watchword needs 16 or "
-            "newer."
+            f"The server runs PostgreSQL {runs}; watchword needs {OLDEST} or newer."
         )
 
 

@@ -228,3 +228,7 @@ SELECT current_setting('server_version') AS version, current_setting('fsync') AS
 -- name: slots
 SELECT slot_name::text, active, wal_status, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint AS lag
 FROM pg_replication_slots WHERE NOT pg_is_in_recovery();
+
+-- name: lacks_a_standby
+SELECT current_setting('synchronous_standby_names') <> '' AND NOT EXISTS (
+    SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'));

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -38,6 +37,7 @@ from watchword.ports import (
     Write,
 )
 from watchword.stores._instants import instant, maybe_instant, maybe_micros, micros, span
+from watchword.stores._text import is_text
 from watchword.stores.postgres import _migrating
 from watchword.stores.postgres._connections import Connections, Row, Terms
 from watchword.stores.postgres._examining import examine
@@ -257,7 +257,7 @@ class PostgresStore:
         return DeliveryState(rows[0][0])
 
     async def record(self, kind: str, key: str, now: datetime) -> Record | None:
-        rows = await self._look("record", kind, key, micros(now)) if _is_text(key) else ()
+        rows = await self._look("record", kind, key, micros(now)) if is_text(key) else ()
         return record_from(rows[0]) if rows else None
 
     async def records(self, kind: str, now: datetime) -> Sequence[Record]:
@@ -299,8 +299,23 @@ class PostgresStore:
         return Swept(*await self._sweeper.sweep(micros(now), most))
 
     async def ready(self) -> None:
-        if not await self._connections.fetch(SQL["touch"], repeatable=True):
+        try:
+            touched = await self._connections.fetch(SQL["touch"], repeatable=True)
+        except StoreUnavailable as trouble:
+            if await self._lacks_a_standby():
+                raise StoreUnavailable(
+                    "The store answers, but no COMMIT ends: no synchronous standby is connected."
+                ) from trouble
+            raise
+        if not touched:
             raise StoreUnavailable("The store is read only.")
+
+    async def _lacks_a_standby(self) -> bool:
+        """Whether one is wanted and none is there, as far as the server tells."""
+        with suppress(StoreUnavailable):
+            ((lacks,),) = await self._look("lacks_a_standby")
+            return bool(lacks)
+        return False
 
     async def examine(self) -> Sequence[Remark]:
         await self._measure()
@@ -342,12 +357,7 @@ def _naming(challenge_id: str, app_id: str) -> tuple[int, str, str]:
         number = serial(challenge_id)
     except ValueError:
         return _NO_SERIAL, "", app_id
-    return (number, challenge_id, app_id) if _is_text(challenge_id) else (_NO_SERIAL, "", app_id)
-
-
-def _is_text(value: str) -> bool:
-    """Whether the server takes it for text: it knows neither NUL nor half a character."""
-    return value.isprintable() or not re.search("[\0\ud800-\udfff]", value)
+    return (number, challenge_id, app_id) if is_text(challenge_id) else (_NO_SERIAL, "", app_id)
 
 
 def _the_challenge(rows: Sequence[Row]) -> Challenge:

@@ -39,6 +39,7 @@ from watchword.ports import (
     Write,
 )
 from watchword.stores._instants import maybe_micros, micros, span
+from watchword.stores._text import is_text
 from watchword.stores.sqlite._limits import FailureBudget, Spending, looks_at
 from watchword.stores.sqlite._looking import Known, Look, look
 from watchword.stores.sqlite._queries import SQL
@@ -135,9 +136,10 @@ def find(cursor: sqlite3.Cursor, app_id: str, challenge_id: str) -> Challenge:
 def naming(challenge_id: str, app_id: str) -> tuple[int, str, str]:
     """What a statement asks for that names one challenge; none has the serial of what is no id."""
     try:
-        return serial(challenge_id), challenge_id, app_id
+        number = serial(challenge_id)
     except ValueError:
         return _NO_SERIAL, "", app_id
+    return (number, challenge_id, app_id) if is_text(challenge_id) else (_NO_SERIAL, "", app_id)
 
 
 def _close(cursor: sqlite3.Cursor, number: int, state: State, attempts: int, at: int) -> None:

@@ -27,6 +27,7 @@ from watchword.ports import (
     Write,
 )
 from watchword.stores._instants import instant, maybe_instant, micros
+from watchword.stores._text import is_text
 from watchword.stores.sqlite import _challenges, _limits, _outbox
 from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
 from watchword.stores.sqlite._queries import SQL
@@ -151,6 +152,8 @@ class SqliteStore:
         return DeliveryState(row[0])
 
     async def record(self, kind: str, key: str, now: datetime) -> Record | None:
+        if not is_text(key):
+            return None
         row = await self._glance(
             lambda cursor: cursor.execute(SQL["record"], (kind, key, micros(now))).fetchone()
         )

@@ -358,8 +358,11 @@ BEGIN
         END IF;
     END LOOP;
     IF 0 < ANY (_waits) THEN
-        RETURN (watchword.look(_at, _counters, _kinds, _shares, _firsts, _amounts, _spans, _longest,
-                               _largest, _opens_at, _closes_at)).waits;
+        -- With those of the rings that nobody shares; what was seen counts, whatever happened since.
+        RETURN ARRAY(
+            SELECT greatest(x.seen, x.now) FROM unnest(_waits, (watchword.look(
+                _at, _counters, _kinds, _shares, _firsts, _amounts, _spans, _longest, _largest,
+                _opens_at, _closes_at)).waits) WITH ORDINALITY AS x (seen, now, n) ORDER BY x.n);
     END IF;
     FOR r IN 1 .. _rings LOOP
         q := _firsts[r];
