@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import Any
 
 from watchword.domain.challenge import Challenge, Draw, State
-from watchword.domain.delivery import Delivery, DeliveryState, Leased
+from watchword.domain.delivery import Leased
 from watchword.domain.failures import Budget
 from watchword.domain.purpose import Purpose
-from watchword.ports import Record, Write
+from watchword.ports import Write
 from watchword.stores._instants import instant, maybe_instant, maybe_micros, span
 from watchword.stores.postgres._connections import Row
 from watchword.stores.postgres._literals import numbers
@@ -86,21 +86,3 @@ def leased_from(row: Row, channel: str) -> Leased:
         code=row[9],
         expires_at=instant(row[10]),
     )
-
-
-def delivery_from(row: Row) -> Delivery:
-    return Delivery(
-        id=row[0],
-        challenge_id=row[1],
-        channel=row[2],
-        provider=row[3],
-        state=DeliveryState(row[4]),
-        tries=row[5],
-        reason=row[6],
-        queued_at=instant(row[7]),
-        settled_at=maybe_instant(row[8]),
-    )
-
-
-def record_from(row: Row) -> Record:
-    return Record(kind=row[0], key=row[1], version=row[2], body=row[3])

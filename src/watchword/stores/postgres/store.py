@@ -37,6 +37,7 @@ from watchword.ports import (
     Write,
 )
 from watchword.stores._instants import instant, maybe_instant, maybe_micros, micros, span
+from watchword.stores._rows import delivery_from, naming, record_from
 from watchword.stores._text import is_text
 from watchword.stores.postgres import _migrating
 from watchword.stores.postgres._connections import Connections, Row, Terms
@@ -48,9 +49,7 @@ from watchword.stores.postgres._queries import SQL
 from watchword.stores.postgres._rows import (
     budget_array,
     challenge_from,
-    delivery_from,
     leased_from,
-    record_from,
     write_arrays,
 )
 from watchword.stores.postgres._sweeping import Sweeper
@@ -60,7 +59,6 @@ _SAMPLES = 3
 _SLOW = timedelta(milliseconds=100)
 """An answer that took longer, if only to its turn, does not say when it was given."""
 _ONCE_KEPT = span(ONCE_KEPT)
-_NO_SERIAL = -1
 _SAME_SERIAL = "WW002"
 
 _answer = msgspec.json.Decoder(list[Any]).decode
@@ -132,7 +130,7 @@ class PostgresStore:
                 span(order.resend_interval),
                 order.redraw_for,
                 order.only,
-                _naming(order.only or "", "")[0],
+                naming(order.only or "", "")[0],
                 order.network,
                 budget_array(order.budget),
                 parcel.channel if parcel else None,
@@ -177,7 +175,7 @@ class PostgresStore:
             "attempt_with_effect" if attempt.effect else "attempt",
             at,
             *_once(attempt.once, at),
-            *_naming(attempt.challenge_id, attempt.app_id),
+            *naming(attempt.challenge_id, attempt.app_id),
             octets(attempt.given.digests),
             attempt.given.subject,
             attempt.network,
@@ -195,13 +193,13 @@ class PostgresStore:
         raise _refused(told, attempt.budget.window)
 
     async def cancel(self, app_id: str, challenge_id: str, now: datetime) -> Challenge:
-        named = _naming(challenge_id, app_id)
+        named = naming(challenge_id, app_id)
         return _the_challenge(
             await self._connections.fetch(SQL["cancel"], micros(now), *named, repeatable=True)
         )
 
     async def challenge(self, app_id: str, challenge_id: str) -> Challenge:
-        return _the_challenge(await self._look("challenge", *_naming(challenge_id, app_id)))
+        return _the_challenge(await self._look("challenge", *naming(challenge_id, app_id)))
 
     async def latest(self, app_id: str, slot: bytes) -> Challenge:
         return _the_challenge(await self._look("latest", slot, app_id))
@@ -245,7 +243,7 @@ class PostgresStore:
         return maybe_instant(due_at)
 
     async def deliveries(self, app_id: str, challenge_id: str) -> Sequence[Delivery]:
-        rows = await self._look("deliveries", *_naming(challenge_id, app_id))
+        rows = await self._look("deliveries", *naming(challenge_id, app_id))
         if not rows:
             raise ChallengeNotFound
         return [delivery_from(row) for row in rows if row[0] is not None]
@@ -349,15 +347,6 @@ class PostgresStore:
 
 def _once(once: Once | None, at: int) -> tuple[bytes | None, bytes | None, int | None]:
     return (once.key, once.request, at + _ONCE_KEPT) if once else (None, None, None)
-
-
-def _naming(challenge_id: str, app_id: str) -> tuple[int, str, str]:
-    """What a statement asks for that names one challenge; none has the serial of what is no id."""
-    try:
-        number = serial(challenge_id)
-    except ValueError:
-        return _NO_SERIAL, "", app_id
-    return (number, challenge_id, app_id) if is_text(challenge_id) else (_NO_SERIAL, "", app_id)
 
 
 def _the_challenge(rows: Sequence[Row]) -> Challenge:

@@ -39,7 +39,7 @@ from watchword.ports import (
     Write,
 )
 from watchword.stores._instants import maybe_micros, micros, span
-from watchword.stores._text import is_text
+from watchword.stores._rows import naming
 from watchword.stores.sqlite._limits import FailureBudget, Spending, looks_at
 from watchword.stores.sqlite._looking import Known, Look, look
 from watchword.stores.sqlite._queries import SQL
@@ -49,7 +49,6 @@ T = TypeVar("T")
 
 _MINUTE = span(timedelta(minutes=1))
 _ONCE_KEPT = span(ONCE_KEPT)
-_NO_SERIAL = -1
 
 
 def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | RedrawNeeded:
@@ -131,15 +130,6 @@ def find(cursor: sqlite3.Cursor, app_id: str, challenge_id: str) -> Challenge:
     if row is None:
         raise ChallengeNotFound
     return challenge_from(row)
-
-
-def naming(challenge_id: str, app_id: str) -> tuple[int, str, str]:
-    """What a statement asks for that names one challenge; none has the serial of what is no id."""
-    try:
-        number = serial(challenge_id)
-    except ValueError:
-        return _NO_SERIAL, "", app_id
-    return (number, challenge_id, app_id) if is_text(challenge_id) else (_NO_SERIAL, "", app_id)
 
 
 def _close(cursor: sqlite3.Cursor, number: int, state: State, attempts: int, at: int) -> None:

@@ -26,7 +26,8 @@ from watchword.ports import (
     Swept,
     Write,
 )
-from watchword.stores._instants import instant, maybe_instant, micros
+from watchword.stores._instants import maybe_instant, micros
+from watchword.stores._rows import delivery_from, naming, record_from
 from watchword.stores._text import is_text
 from watchword.stores.sqlite import _challenges, _limits, _outbox
 from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
@@ -123,25 +124,11 @@ class SqliteStore:
         return maybe_instant(due_at)
 
     async def deliveries(self, app_id: str, challenge_id: str) -> Sequence[Delivery]:
-        asked = _challenges.naming(challenge_id, app_id)
+        asked = naming(challenge_id, app_id)
         rows = await self._read(lambda cursor: cursor.execute(SQL["deliveries"], asked).fetchall())
         if not rows:
             raise ChallengeNotFound
-        return [
-            Delivery(
-                id=row[0],
-                challenge_id=row[1],
-                channel=row[2],
-                provider=row[3],
-                state=DeliveryState(row[4]),
-                tries=row[5],
-                reason=row[6],
-                queued_at=instant(row[7]),
-                settled_at=maybe_instant(row[8]),
-            )
-            for row in rows
-            if row[0] is not None
-        ]
+        return [delivery_from(row) for row in rows if row[0] is not None]
 
     async def delivery_state(self, delivery: int) -> DeliveryState:
         row = await self._read(
@@ -157,13 +144,13 @@ class SqliteStore:
         row = await self._glance(
             lambda cursor: cursor.execute(SQL["record"], (kind, key, micros(now))).fetchone()
         )
-        return _record(row) if row else None
+        return record_from(row) if row else None
 
     async def records(self, kind: str, now: datetime) -> Sequence[Record]:
         rows = await self._read(
             lambda cursor: cursor.execute(SQL["records"], (kind, micros(now))).fetchall()
         )
-        return [_record(row) for row in rows]
+        return [record_from(row) for row in rows]
 
     async def write(self, writes: Sequence[Write], now: datetime) -> None:
         await self._writer.run(lambda cursor: _challenges.apply(cursor, writes, now))
@@ -251,7 +238,3 @@ def _durability(cursor: sqlite3.Cursor) -> tuple[str, int]:
     (mode,) = cursor.execute("PRAGMA journal_mode").fetchone()
     (level,) = cursor.execute("PRAGMA synchronous").fetchone()
     return mode, level
-
-
-def _record(row: tuple[str, str, int, bytes]) -> Record:
-    return Record(kind=row[0], key=row[1], version=row[2], body=row[3])
