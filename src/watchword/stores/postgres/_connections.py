@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import Context
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -62,17 +63,18 @@ async def connect(address: str, terms: Terms, *, patience_s: float = PATIENCE_S)
     one that is silent must not keep us from the next.
     """
     hosts = _hosts(address)
-    last = _GOOD.get(address, 0)
-    for number in (*range(last, len(hosts)), *range(last)):
-        try:
-            connection = await _open(hosts[number], terms, patience_s / len(hosts))
-        except TROUBLE:
-            if number == (last - 1) % len(hosts):
-                raise
-        else:
-            _GOOD[address] = number
-            return connection
-    raise AssertionError
+    good = _GOOD.get(address, 0)
+    *first, last = (*range(good, len(hosts)), *range(good))
+
+    async def let_in_by(number: int) -> Any:
+        connection = await _open(hosts[number], terms, patience_s / len(hosts))
+        _GOOD[address] = number
+        return connection
+
+    for number in first:
+        with suppress(*TROUBLE):
+            return await let_in_by(number)
+    return await let_in_by(last)
 
 
 _GOOD: dict[str, int] = {}
@@ -264,7 +266,10 @@ class Connections:
             return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self._give_back(turn.result()) if turn.result() else self._pass_on(None)
+                if turn.result() is None:
+                    self._pass_on(None)
+                else:
+                    self._give_back(turn.result())
             raise
 
     def _call_at(self, deadline: float) -> None:
