@@ -49,8 +49,8 @@ class Page:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         allowed = scope["method"] in _READ
-        answer = await self._show() if allowed else not_allowed(_READ)
-        await Exchange(scope, receive, send).answer(answer)
+        exchange = Exchange(scope, receive, send)
+        await exchange.answer(await self._show() if allowed else not_allowed(_READ))
 
 
 def probes(service: Running, *, sandbox: bool) -> list[Route]:
