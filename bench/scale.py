@@ -40,11 +40,11 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     send_database_us: float = 540
     check_database_us: float = 407
     deliver_database_us: float = 209
-    sweep_database_us: float = 260
+    sweep_database_us: float = 466
     send_bytes: float = 3_088
     check_bytes: float = 1_113
     deliver_bytes: float = 1_505
-    sweep_bytes: float = 1_276
+    sweep_bytes: float = 1_234
     images: float = 3.7
     room_bytes: float = 2_212
 
