@@ -206,10 +206,14 @@ class DeliveryStore(Protocol):
         """
 
     async def begin_sending(
-        self, leased: Sequence[Leased], now: datetime, *, ttl: timedelta
+        self, leased: Sequence[Leased], now: datetime, *, ttl: timedelta, again: bool = False
     ) -> Sequence[Leased]:
         """Commit that the first byte is about to go out, and hold it for `ttl` from now on. Gives
-        back those that may still go: whose token counts, whose code is alive, not cancelled."""
+        back those that may still go: whose token counts, whose code is alive, not cancelled.
+
+        `again` where an earlier call was not answered: what that one began has not gone out, and
+        is begun by this one.
+        """
 
     async def record_handovers(
         self, handovers: Sequence[Handover], *, provider: str, now: datetime

@@ -122,8 +122,8 @@ class Acts:
     async def lease(self, most=100, repeats=False, channel="sms"):
         return await self.store.lease(channel, self.now, most=most, ttl=LEASE, repeats=repeats)
 
-    async def begin(self, leased):
-        return await self.store.begin_sending(leased, self.now, ttl=LEASE)
+    async def begin(self, leased, again=False):
+        return await self.store.begin_sending(leased, self.now, ttl=LEASE, again=again)
 
     async def sweep(self, most=1000) -> int:
         """Sweep until nothing is left to sweep; how many acts that took."""

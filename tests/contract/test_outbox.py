@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from tests.contract.acting import ANN, BOB, LEASE, MINUTE, SHOP, TICK
@@ -119,6 +120,23 @@ async def test_sending_begins_once(acts):
     (leased,) = await acts.lease()
     assert await acts.begin([leased]) == [leased]
     assert await acts.begin([leased]) == []
+
+
+async def test_sending_is_begun_again_by_whom_nobody_answered(acts):
+    """As one try, held from then on; not by whose token counts no more, nor once it has expired."""
+    issued = await acts.send()
+    (leased,) = await acts.lease()
+    stale = msgspec.structs.replace(leased, token=leased.token - 1)
+    await acts.begin([leased])
+    acts.later(LEASE - TICK)
+    assert await acts.begin([stale], again=True) == []
+    assert await acts.begin([leased], again=True) == [leased]
+    assert (await delivery(acts, issued)).tries == 1
+    acts.later(LEASE - TICK)
+    assert await acts.lease() == []
+    acts.now = issued.expires_at
+    assert await acts.begin([leased], again=True) == []
+    assert await state(acts, issued) is DeliveryState.EXPIRED
 
 
 async def test_two_workers_never_share_a_row(acts):

@@ -39,7 +39,7 @@ pytestmark = [
 CALLERS = 24
 CONNECTIONS = 10
 ATTEMPT, ISSUE = r"\battempt\(", r"\bissue\("
-AN_ACT = r"\b(attempt|issue|lease|begin_sending|record_handovers|challenge|deliveries)\("
+AN_ACT = r"watchword\.(attempt|issue|record_handovers)\(|UPDATE watchword\.deliveries"
 AWAY = {
     "refused": lambda proxy: proxy.refuse(),
     "half-open": lambda proxy: proxy.freeze(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -119,15 +119,25 @@ class Lane:
             repeats=self.provider.repeats_harmlessly,
         )
         if leased:
-            going = await self._patiently(
-                lambda: store.begin_sending(leased, self._clock(), ttl=self._lease)
-            )
+            going = await self._begun(leased)
             self._free -= len(going)
             for one in going:
                 task = asyncio.create_task(self._hand_over(one))
                 self._handing.add(task)
                 task.add_done_callback(self._handing.discard)
         return bool(leased)
+
+    async def _begun(self, leased: Sequence[Leased]) -> Sequence[Leased]:
+        """Those that may go. An answer that was lost may have been a yes."""
+        again = False
+        while True:
+            try:
+                return await self._house.store.begin_sending(
+                    leased, self._clock(), ttl=self._lease, again=again
+                )
+            except StoreUnavailable:
+                again = True
+                await asyncio.sleep(_REST_S)
 
     async def _hand_over(self, leased: Leased) -> None:
         handover = await self._outcome(leased)

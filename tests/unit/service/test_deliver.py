@@ -268,6 +268,35 @@ async def test_a_store_that_is_away_for_a_moment_loses_nothing(acts, working, ve
     assert len({message.key for message in carrier.handed}) == len(carrier.handed)
 
 
+class Unheard(Faltering):
+    """The store, except that each verb named here is done so many times without an answer."""
+
+    def __getattr__(self, verb):
+        async def done(*given, **more):
+            answer = await getattr(self._store, verb)(*given, **more)
+            if self.times.get(verb):
+                self.times[verb] -= 1
+                raise StoreUnavailable
+            return answer
+
+        return done
+
+
+@pytest.mark.parametrize("verb", ["begin_sending", "record_handovers"])
+async def test_a_step_whose_answer_is_lost_is_taken_once(acts, working, verb):
+    """What was committed as begun is handed over all the same, and nothing ends as unknown."""
+    unheard = Unheard(acts.store, **{verb: 2})
+    house = msgspec.structs.replace(acts.house, store=unheard)
+    issued = await acts.send()
+    carrier = Carrier()
+    async with working(carrier, house) as work:
+        await work.ended()
+    assert unheard.times == {verb: 0}
+    assert len(carrier.handed) == 1
+    (delivery,) = await acts.store.deliveries(SHOP.id, issued.challenge_id)
+    assert (delivery.state, delivery.tries) == (DeliveryState.ACCEPTED, 1)
+
+
 async def test_what_is_under_way_is_finished_when_the_lane_is_stopped(acts, working):
     """And written down: an orderly stop leaves nothing in doubt."""
     begun, may_end = asyncio.Event(), asyncio.Event()

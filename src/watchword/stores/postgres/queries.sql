@@ -63,15 +63,16 @@ FROM held JOIN fates ON fates.id = held.id ORDER BY fates.due_at, held.id;
 -- name: begin_sending
 -- Those that may still go; what expired meanwhile is settled.
 WITH held AS MATERIALIZED (
-    SELECT d.id, d.expires_at > $3 AS is_alive
+    SELECT d.id, d.state, d.expires_at > $3 AS is_alive
     FROM watchword.deliveries d JOIN unnest($1::bigint[], $2::int[]) AS leased (id, token)
       ON d.id = leased.id AND d.token = leased.token
-    WHERE d.state = 'leased' ORDER BY d.id FOR UPDATE OF d),
+    WHERE d.state = 'leased' OR $5 AND d.state = 'sending' ORDER BY d.id FOR UPDATE OF d),
 expired AS (
     UPDATE watchword.deliveries d
     SET state = 'expired', code = '', recipient = '', due_at = NULL, settled_at = $3
     FROM held WHERE d.id = held.id AND NOT held.is_alive)
-UPDATE watchword.deliveries d SET state = 'sending', tries = d.tries + 1, due_at = $4
+UPDATE watchword.deliveries d
+SET state = 'sending', tries = d.tries + (held.state = 'leased')::int, due_at = $4
 FROM held WHERE d.id = held.id AND held.is_alive RETURNING d.id, d.token;
 
 -- name: record_handovers

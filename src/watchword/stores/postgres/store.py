@@ -82,7 +82,11 @@ class PostgresStore:
         """Make or migrate the schema. Raises StoreUnavailable."""
         await _migrating.migrate(address, terms)
         store = cls(address, terms)
-        await store._measure()
+        try:
+            await store._measure()
+        except StoreUnavailable:
+            await store.close()
+            raise
         store._measuring = asyncio.create_task(store._measure_for_ever())
         return store
 
@@ -213,11 +217,11 @@ class PostgresStore:
         return [leased_from(row, channel) for row in rows]
 
     async def begin_sending(
-        self, leased: Sequence[Leased], now: datetime, *, ttl: timedelta
+        self, leased: Sequence[Leased], now: datetime, *, ttl: timedelta, again: bool = False
     ) -> Sequence[Leased]:
         ids, tokens = [one.id for one in leased], [one.token for one in leased]
         rows = await self._connections.fetch(
-            SQL["begin_sending"], ids, tokens, micros(now), micros(now + ttl)
+            SQL["begin_sending"], ids, tokens, micros(now), micros(now + ttl), again
         )
         going = {(row[0], row[1]) for row in rows}
         return [one for one in leased if (one.id, one.token) in going]

@@ -63,17 +63,17 @@ def _leased(row: tuple[Any, ...], channel: str) -> Leased:
 
 
 def begin_sending(
-    cursor: sqlite3.Cursor, leased: Sequence[Leased], now: datetime, *, ttl: timedelta
+    cursor: sqlite3.Cursor, leased: Sequence[Leased], now: datetime, *, ttl: timedelta, again: bool
 ) -> Sequence[Leased]:
     """See ports.DeliveryStore.begin_sending."""
     at, until = micros(now), micros(now + ttl)
     going = []
     for one in leased:
-        cursor.execute(SQL["begin_sending"], (until, one.id, one.token, at))
+        cursor.execute(SQL["begin_sending"], (until, one.id, one.token, again, at))
         if cursor.rowcount == 1:
             going.append(one)
         else:
-            cursor.execute(SQL["expire_leased"], (at, one.id, one.token, at))
+            cursor.execute(SQL["expire_leased"], (at, one.id, one.token, again, at))
     return going
 
 

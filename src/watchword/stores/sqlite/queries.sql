@@ -125,12 +125,12 @@ UPDATE deliveries SET state = ?, code = x'', recipient = x'', due_at = NULL, set
 WHERE id = ?;
 
 -- name: begin_sending
-UPDATE deliveries SET state = 'sending', tries = tries + 1, due_at = ?
-WHERE id = ? AND token = ? AND state = 'leased' AND expires_at > ?;
+UPDATE deliveries SET state = 'sending', tries = tries + (state = 'leased'), due_at = ?
+WHERE id = ? AND token = ? AND (state = 'leased' OR state = 'sending' AND ?) AND expires_at > ?;
 
 -- name: expire_leased
 UPDATE deliveries SET state = 'expired', code = x'', recipient = x'', due_at = NULL, settled_at = ?
-WHERE id = ? AND token = ? AND state = 'leased' AND expires_at <= ?;
+WHERE id = ? AND token = ? AND (state = 'leased' OR state = 'sending' AND ?) AND expires_at <= ?;
 
 -- name: record_handover
 -- A late word is still the truth about a hand-over that was given up as unknown.

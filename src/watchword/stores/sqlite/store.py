@@ -104,10 +104,10 @@ class SqliteStore:
         )
 
     async def begin_sending(
-        self, leased: Sequence[Leased], now: datetime, *, ttl: timedelta
+        self, leased: Sequence[Leased], now: datetime, *, ttl: timedelta, again: bool = False
     ) -> Sequence[Leased]:
         return await self._writer.run(
-            lambda cursor: _outbox.begin_sending(cursor, leased, now, ttl=ttl)
+            lambda cursor: _outbox.begin_sending(cursor, leased, now, ttl=ttl, again=again)
         )
 
     async def record_handovers(
