@@ -124,7 +124,8 @@ async def bootstrap(
             closing.push_async_callback(provider.close)
         service = await _service(settings, keys, store, providers, clock)
         if not settings.address.is_embedded:
-            closing.push_async_callback(_end, asyncio.create_task(_watch_over(store)))
+            watching = asyncio.create_task(_for_ever("store", lambda: _watch_over(store)))
+            closing.push_async_callback(_end, watching)
         if deliver:
             store.watch(service.stir)
             task = asyncio.create_task(service.deliver())

@@ -141,7 +141,7 @@ class Connections:
         self._address, self._terms = address, terms
         self._idle: list[Any] = []
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._fires_at = 0.0
         self._closing: set[asyncio.Task[None]] = set()
@@ -323,7 +323,7 @@ class Connections:
     async def _close(self, connection: Any) -> None:
         try:
             await connection.close(timeout=PATIENCE_S)
-        except TROUBLE:
+        except (*TROUBLE, asyncio.CancelledError):  # what it waited for may be cancelled with it
             connection.terminate()
         finally:
             self._pass_on(None)
