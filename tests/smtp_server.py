@@ -8,6 +8,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
+from tests.doors import rounds, shut
+
 GOODBYE_S = 5
 
 
@@ -20,12 +22,11 @@ class SmtpServer(Controller):
 
     async def _see_out(self) -> None:
         loop: Any = self.loop
-        if self.server is not None:
-            self.server.close()
-        await _rounds()
+        if isinstance(self.server, asyncio.Server):
+            await shut(self.server)
         for transport in tuple(loop._transports.values()):
             transport.abort()
-        await _rounds()
+        await rounds()
 
 
 @contextmanager
@@ -39,10 +40,3 @@ def receiving(handler: Any) -> Iterator[int]:
         yield port
     finally:
         server.stop()
-
-
-async def _rounds() -> None:
-    """Let the loop do what it has begun: to accept a connection takes it two rounds, to close one
-    takes it another."""
-    for _ in range(3):
-        await asyncio.sleep(0)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from tests.doors import shut
+
 DEADLINE_S = 20
 _MOST = 65536
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all
@@ -97,7 +99,7 @@ class Proxy:
         await asyncio.gather(*(link.task for link in links), return_exceptions=True)
 
     async def _refuse(self) -> None:
-        self._server.close()
+        await shut(self._server)
         await self._cut()
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

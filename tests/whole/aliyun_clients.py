@@ -164,7 +164,10 @@ class Legacy:
 
     def does(self, request: Any) -> Any:
         """The body of what a request is answered, read as little as this client reads it."""
-        return self.client.do_action_with_exception(request)
+        try:
+            return self.client.do_action_with_exception(request)
+        finally:
+            self.client.session.close()  # a refusal keeps it open, by way of its traceback
 
     def refused(self, request: Any) -> Refusal:
         try:
