@@ -104,8 +104,8 @@ async def two_stores(address):
 
 
 async def test_callers_take_turns(postgres):
-    """Of many more callers than connections, each is served, and none for all the others."""
-    store = await PostgresStore.open(postgres.create_database(), Terms(connections=2))
+    """Of many more callers than connections, whoever came first is served first."""
+    store = await PostgresStore.open(postgres.create_database(), Terms(connections=1))
     served: Counter[int] = Counter()
     try:
 
@@ -117,7 +117,7 @@ async def test_callers_take_turns(postgres):
         await asyncio.gather(*map(ask, range(CALLERS)))
     finally:
         await store.close()
-    assert max(served.values()) < 2 * TURN
+    assert max(served.values()) <= TURN + 1
 
 
 def sends_and_checks(apis, mail):

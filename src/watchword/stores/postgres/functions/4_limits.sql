@@ -203,9 +203,11 @@ BEGIN
         EXIT WHEN FOUND;
         -- Most networks come once: the first share of a counter is made in one go.
         INSERT INTO watchword.trails AS t (counter, kind, share, amount, newest, idle_at, instants)
-        SELECT _counter, _span, floor(random() * _shares), _amount, _at, _at + _span, ARRAY[_at]
+        SELECT _counter, _span, s, _amount, _at, _at + _span, ARRAY[_at]
+        FROM (SELECT floor(random() * _shares)::int AS s OFFSET 0) one
         WHERE NOT EXISTS (SELECT FROM watchword.trails o
                           WHERE o.counter = _counter AND o.kind = _span)
+          AND watchword.is_nobodys(_counter, _span, s)
         ON CONFLICT DO NOTHING RETURNING t.share INTO share;
         is_new := FOUND;
         EXIT WHEN is_new;
@@ -277,8 +279,10 @@ BEGIN
         LIMIT 1 FOR UPDATE SKIP LOCKED;
         EXIT WHEN FOUND;
         INSERT INTO watchword.tallies AS t (counter, share, amount, opens_at, closes_at, spent)
-        SELECT _counter, floor(random() * _shares), _amount, _opens_at, _closes_at, 1
+        SELECT _counter, s, _amount, _opens_at, _closes_at, 1
+        FROM (SELECT floor(random() * _shares)::int AS s OFFSET 0) one
         WHERE NOT EXISTS (SELECT FROM watchword.tallies o WHERE o.counter = _counter)
+          AND watchword.is_nobodys(_counter, -1, s)
         ON CONFLICT DO NOTHING RETURNING t.share INTO share;
         is_new := FOUND;
         EXIT WHEN is_new;

@@ -133,4 +133,4 @@ CREATE TABLE watchword.records (
 
 CREATE INDEX records_by_expiry ON watchword.records (expires_at) WHERE expires_at IS NOT NULL;
 
--- functions ca3bb5bf74c789ba
+-- functions 80f215d88e726a4d
