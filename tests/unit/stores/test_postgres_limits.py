@@ -47,6 +47,25 @@ async def test_a_held_share_keeps_nobody_from_another(store, address):
         assert set(await at_once(acts.send(to=to) for to in numbers(20))) == {"issued"}
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        "SELECT watchword.hold_share_of_trail(0, $1, 1000, 64, 2)",
+        "SELECT watchword.hold_share_of_tally(0, $1, 0, 1000, 64, 2)",
+    ],
+    ids=["trailing", "calendar"],
+)
+async def test_of_two_who_make_the_first_share_none_waits(store, address, first):
+    """Each makes one of its own, whichever share the other has drawn."""
+    for counter in (bytes([number]) for number in range(20)):
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            holding(address, first, counter),
+            holding(address, first, counter),
+        ):
+            pass
+
+
 async def test_the_last_units_wait_for_who_may_take_them(store, address):
     """Refused is only who finds all shares spent: what is held may still be given back."""
     acts = Acts(store, quotas=(Quota(Scope.APP, 3, HOUR),))
