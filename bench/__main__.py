@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import fleet, postgres, scale, scenarios
+from bench import captcha, fleet, hints, postgres, scale, scenarios
 from bench.claims import claims
 from bench.disk import commit_seconds, file_system
 from bench.fleet import Fleet
@@ -26,7 +26,10 @@ from bench.scenarios import Tell
 from bench.schedule import Part, fleet_schedule, schedule
 
 ALL = {
-    "sqlite": ("send", "check", "dialects", "million", "sweep", "processes"),
+    "sqlite": (
+        *("send", "check", "dialects", "captcha", "hints"),
+        *("million", "sweep", "processes"),
+    ),
     "postgresql": ("send", "check", "million", "connections", "sweep"),
 }
 """What can be measured of each store."""
@@ -78,6 +81,12 @@ def measure(plan: Plan, results: Results, asked: argparse.Namespace, tell: Tell)
     if "dialects" in asked.only:
         tell("dialects, worker on")
         results.dialects = scenarios.dialects(plan, tell)
+    if "captcha" in asked.only:
+        tell("captchas")
+        results.captchas = captcha.captchas(plan, tell)
+    if "hints" in asked.only:
+        tell("hints, worker on")
+        results.hints = hints.hints(plan, tell)
     if "million" in asked.only:
         results.million = scenarios.million(plan, tell)
     if "sweep" in asked.only:
@@ -156,7 +165,7 @@ def _read(words: Sequence[str]) -> argparse.Namespace:
         "scripts/bench",
         description="Measure what watchword costs; with --plan as the first word, plan a fleet.",
     )
-    parser.add_argument("--quick", action="store_true", help="a minute: does it work at all?")
+    parser.add_argument("--quick", action="store_true", help="two minutes: does it work at all?")
     parser.add_argument("--store", choices=tuple(ALL), default="sqlite")
     parser.add_argument("--only", type=_words, help=_offered())
     parser.add_argument(

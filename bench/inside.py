@@ -77,7 +77,8 @@ def inside(home: Home, work: Callable[[Service], Awaitable[_T]]) -> _T:
 
 
 def settings(home: Home) -> Settings:
-    """As they come, but that one cloud account may send without end, and to our phones."""
+    """As they come, but that one cloud account may send without end, and to our phones, and that
+    our load says whose network each request comes from."""
     endless = Limit(10**12, span="day", zone="Asia/Shanghai")
     aliyun = Aliyun(site="china", account=(endless,))
     return Settings(
@@ -86,6 +87,7 @@ def settings(home: Home) -> Settings:
         limits=Limits(everything=EVERYTHING if home.limited else ()),
         postgresql=Postgresql(connections=home.connections),
         aliyun=aliyun,
+        trusted_proxies=("127.0.0.1",),
     )
 
 

@@ -93,7 +93,7 @@ def loaded(
     server: ServerProcess, client: Client, load: Callable[[], Answers]
 ) -> tuple[Window, Answers]:
     """Load the server, and see what it did and what it spent."""
-    with _Quiet():
+    with Quiet():
         window, answers = spent_on(server, load)
         client.settle()
     return window, answers
@@ -168,7 +168,7 @@ def figure(
     )
 
 
-class _Quiet:
+class Quiet:
     """The client's own garbage collector stays out of the window."""
 
     def __enter__(self) -> None:

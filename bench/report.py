@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
+from bench.captcha import SHARE_OF_PEAK, Captchas
 from bench.claims import claims
 from bench.fleet import Cleared, Cost, Fleet, Pooled
+from bench.hints import CALLS, Hinted
 from bench.measure import Figure
 from bench.results import Results
 from bench.sampling import Place
@@ -33,6 +35,10 @@ def _sections(results: Results) -> Iterator[str]:
         yield _speed(results.speed)
     for found in results.dialects:
         yield _dialects(found)
+    if results.captchas is not None:
+        yield _captchas(results.captchas)
+    if results.hints:
+        yield _hints(results.hints)
     if results.million is not None:
         yield _million(results.million)
     if results.sweep is not None:
@@ -122,6 +128,34 @@ def _dialect_row(figure: Figure) -> tuple[str, ...]:
     )
 
 
+def _captchas(found: Captchas) -> str:
+    figures = [found.crowd, found.crowd_constant, found.steady, found.steady_constant]
+    return (
+        f"{found.crowd.clients} clients get captchas at {found.rate:.3f} of the constant route's "
+        f"rate. At {SHARE_OF_PEAK:.0%} of that peak their p99 is {found.p99:.2f} times that one's."
+        "\n\n"
+    ) + _figures(figures, head="captchas")
+
+
+def _hints(found: Sequence[Hinted]) -> str:
+    rows = [
+        (
+            each.call,
+            *(f"{time:.2f}" for time in (each.known.median, each.unknown.median)),
+            *(f"{time:.2f}" for time in (each.known.p90, each.unknown.p90)),
+            f"{each.slower:.3f}",
+        )
+        for each in found
+    ]
+    heads = (
+        *("call", "known, median ms", "unknown, median ms", "known, p90 ms", "unknown, p90 ms"),
+        "chance that the known is the slower",
+    )
+    return (
+        f"{CALLS} calls of known and {CALLS} of unknown numbers, one client, in a drawn order:\n\n"
+    ) + table(heads, rows)
+
+
 def _million(found: Million) -> str:
     return (
         f"{found.challenges:,} live challenges, {found.store_mib:.0f} MiB, seeded in "
@@ -139,7 +173,7 @@ def _sweep(found: Sweeping) -> str:
     ) + _figures([found.quiet, found.sweeping])
 
 
-def _figures(figures: Sequence[Figure]) -> str:
+def _figures(figures: Sequence[Figure], head: str = "sends") -> str:
     rows = [
         (
             figure.scenario,
@@ -153,7 +187,7 @@ def _figures(figures: Sequence[Figure]) -> str:
         )
         for figure in figures
     ]
-    heads = ("sends", "per second", "p50 ms", "p99 ms", "CPU us", "server busy", "others", "note")
+    heads = (head, "per second", "p50 ms", "p99 ms", "CPU us", "server busy", "others", "note")
     return table(heads, rows)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from bench.captcha import Captchas
 from bench.fleet import Fleet
+from bench.hints import Hinted
 from bench.measure import Figure
 from bench.sampling import Place
 from bench.scenarios import Crowded, Dialects, Million, Sweeping
@@ -28,6 +30,8 @@ class Results(msgspec.Struct, kw_only=True):
     commit_ms: float | None = None
     speed: list[Figure] = []
     dialects: list[Dialects] = []
+    captchas: Captchas | None = None
+    hints: list[Hinted] = []
     million: Million | None = None
     sweep: Sweeping | None = None
     processes: list[Crowded] = []

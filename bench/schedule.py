@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
+from bench.captcha import WINDOWS_A_ROUND
 from bench.fleet import POOLS
 from bench.rig import Plan
 from bench.scenarios import CROWDS, SLICE, SWEPT_WITHIN
@@ -21,6 +22,7 @@ _SEEDED_A_SECOND = 15_000
 _SEEDED_BY_POSTGRES = 10_000
 _SWEPT_BY_POSTGRES = 10_000
 _WINDOWS_A_TURN = 3
+_HINTS_S = 30.0
 _FLEET_WINDOWS = {"send": 5, "check": 2, "million": 3}
 _DIALECT_WINDOWS = 2 + 3
 """A round of mailboxes, and one of phones."""
@@ -45,6 +47,10 @@ def schedule(plan: Plan, *, only: Collection[str], workers: Sequence[bool]) -> I
     if "dialects" in only:
         measured = _DIALECT_WINDOWS * plan.rounds * plan.seconds
         yield Part("dialects", 2 * _START_S + measured * (1 + _PREPARED))
+    if "captcha" in only:
+        yield Part("captcha", _START_S + WINDOWS_A_ROUND * plan.rounds * plan.seconds)
+    if "hints" in only:
+        yield Part("hints", _START_S + _HINTS_S)
     if "million" in only:
         measured = 2 * plan.rounds * plan.seconds
         yield Part("million", 2 * _START_S + plan.rows / _SEEDED_A_SECOND + measured)

@@ -8,8 +8,17 @@ import pytest
 import structlog
 
 from tests import node_clients, postgres_server
+from tests.contract.places import KINDS
 from tests.node_clients import Node
 from watchword.stores.postgres import migrate
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whoever asks for a `store_kind`, and be it for a server, runs on each; where one is enough to
+    show what a test claims, its mark `store` names it."""
+    if "store_kind" in metafunc.fixturenames:
+        enough = metafunc.definition.get_closest_marker("store")
+        metafunc.parametrize("store_kind", enough.args if enough else KINDS, scope="module")
 
 
 @pytest.fixture(scope="session")

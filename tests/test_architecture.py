@@ -15,7 +15,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "watchword"
 
-ASK_A_PORT = "say what you need as a Protocol in ports.py, and let bootstrap.py hand it in"
+ASK_A_PORT = "say what you need as a Protocol in ports.py, and let bootstrap/ hand it in"
 KEEP_IT_PURE = "take the value as an argument, and let whoever calls you fetch it"
 LEAVE_IT_TO_THE_SERVICE = "call a use case in service/ or a question in directory/"
 SHARE_IT = "what two dialects share is a module directly under surfaces/"
@@ -39,7 +39,7 @@ TABLE: dict[str, Row] = {
     "__main__": Row(("cli",), "start from a command in cli/"),
     "errors": Row((), KEEP_IT_PURE),
     "log": Row((), NOTHING_OF_OURS),
-    "config": Row(("errors",), "settings are plain values; bootstrap.py makes things of them"),
+    "config": Row(("errors",), "settings are plain values; bootstrap/ makes things of them"),
     "domain": Row(("errors",), KEEP_IT_PURE),
     "ports": Row(("domain", "errors"), "a port speaks the words of domain/"),
     "keyring": Row(CORE, ASK_A_PORT),
@@ -62,7 +62,7 @@ TABLE: dict[str, Row] = {
             *("config", "log", "keyring", "service", "directory"),
             *("stores*", "channels*", "providers*", "captchas*"),
         ),
-        "bootstrap.py makes the service; putting it on a wire is for web.py and cli/",
+        "bootstrap/ makes the service; putting it on a wire is for web.py and cli/",
     ),
     "web": Row(
         ("surfaces*", "console", "bootstrap", "errors", "config", "log", "domain"),
@@ -74,7 +74,7 @@ TABLE: dict[str, Row] = {
             *("bootstrap", "web", "client", "config"),
             *("errors", "log", "domain", "directory", "service"),
         ),
-        "let bootstrap.py make it, and work with what it returns",
+        "let bootstrap/ make it, and work with what it returns",
     ),
 }
 

@@ -36,6 +36,7 @@ _SERVER = re.compile(
 )
 _PLAIN = re.compile(r"[!-~]+")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(?::\d{1,5})?")
+_ORIGIN = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?")
 _OPTIONS = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "target_session_attrs": (
@@ -46,8 +47,10 @@ _LARGEST_PORT = 65_535
 _WRITE_A_SERVER = "write postgresql://user@host:port/database"
 _PROVIDERS = Path(__file__).parent / "providers"
 # The command line's own variables. Other names that resemble no setting are not ours to judge:
-# Kubernetes, for one, sets WATCHWORD_SERVICE_HOST wherever a service has our name.
+# Kubernetes, for one, sets WATCHWORD_SERVICE_HOST wherever a service has our name, and
+# WATCHWORD_SERVER_PORT=tcp://... where one is called watchword-server.
 _NOT_SETTINGS = frozenset({"URL", "KEY"})
+_ADDRESS = "://"
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,13 +140,6 @@ class Aliyun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     members: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
 
 
-class Channels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which provider carries a channel; "" is the virtual one while no other provider is set."""
-
-    sms: str = ""
-    email: str = ""
-
-
 class Confidential(dict[str, Any]):
     """Settings that may hold passwords: prints its names, never its values."""
 
@@ -151,6 +147,42 @@ class Confidential(dict[str, Any]):
         return "{" + ", ".join(f"{name!r}: ***" for name in self) + "}"
 
     __str__ = __repr__
+
+
+class Ciam(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The CIAM dialect. `destination` is what each address is granted; `origins` are the web pages
+    of other hosts that may call, "*" being any; `issuer` is what its id_tokens say made them."""
+
+    language: Literal["zh", "en"] = "zh"
+    destination: tuple[Limit, ...] = (Limit(5, 3600), Limit(10, 86_400))
+    origins: tuple[str, ...] = ()
+    issuer: str = "watchword"
+
+
+class Captcha(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`kinds` are on offer. A client network is shown so many (`network`) and may answer so many
+    wrongly (`wrong`). `aj` serves AJ-Captcha's own front ends."""
+
+    kinds: Annotated[
+        tuple[Literal["jigsaw", "altcha", "turnstile"], ...], msgspec.Meta(min_length=1)
+    ] = ("jigsaw", "altcha")
+    ttl_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 120
+    pass_ttl_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 180
+    network: tuple[Limit, ...] = (Limit(120, 60),)
+    wrong: tuple[Limit, ...] = (Limit(30, 600),)
+    usual_work: tuple[Limit, ...] = (Limit(20, 600),)
+    aj: bool = True
+    jigsaw: Confidential = Confidential()
+    altcha: Confidential = Confidential()
+    turnstile: Confidential = Confidential()
+    """Settings of each kind; its module says what it needs."""
+
+
+class Channels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which provider carries a channel; "" is the virtual one while no other provider is set."""
+
+    sms: str = ""
+    email: str = ""
 
 
 class Address(str):
@@ -199,6 +231,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     budget: Budget = Budget()
     huawei: Huawei = Huawei()
     aliyun: Aliyun = Aliyun()
+    ciam: Ciam = Ciam()
+    captcha: Captcha = Captcha()
     channels: Channels = Channels()
     providers: Mapping[str, Confidential] = {}
     """Settings of each provider by its name; the provider's module says what it needs. Values
@@ -308,7 +342,7 @@ class _Reading:
         found: dict[str, Any] = {}
         for name in sorted(environ):
             keys = name.removeprefix(PREFIX).lower().split("__")
-            if not name.startswith(PREFIX) or not self._is_meant_for_us(name, keys):
+            if not name.startswith(PREFIX) or not self._is_meant_for_us(name, keys, environ[name]):
                 continue
             place = found
             for key in keys[:-1]:
@@ -319,10 +353,18 @@ class _Reading:
                 place[keys[-1]] = FromEnvironment(environ[name])
         return found
 
-    def _is_meant_for_us(self, name: str, keys: list[str]) -> bool:
-        plain = {f.name for f in msgspec.structs.fields(Settings) if not _is_struct(f.type)}
+    def _is_meant_for_us(self, name: str, keys: list[str], value: str) -> bool:
+        fields = msgspec.structs.fields(Settings)
+        plain = {field.name for field in fields if not _is_struct(field.type)}
         if len(keys) > 1 or keys[0] in plain:
             return True
+        for section in fields:
+            head, _, setting = keys[0].partition(f"{section.name}_")
+            is_ours = not head and _is_struct(section.type) and _ADDRESS not in value
+            if is_ours and setting in section.type.__struct_fields__:
+                right = f"{PREFIX}{section.name}__{setting}".upper()
+                self.mistake(name, f"unknown; did you mean {right}?")
+                return False
         near = difflib.get_close_matches(keys[0], plain, 1, 0.75)
         if near and keys[0].upper() not in _NOT_SETTINGS:
             self.mistake(name, f"unknown; did you mean {PREFIX}{near[0].upper()}?")
@@ -351,6 +393,8 @@ class _Reading:
             return self.providers(given)
         if _is_struct(kind):
             return self.section(kind, given, path)
+        if kind is Confidential:
+            return self.confidential(given, path)
         if kind == tuple[Limit, ...]:
             return self.limits(given, path)
         return self.plain(kind, given, path)
@@ -358,6 +402,12 @@ class _Reading:
     def section(self, kind: type[Any], given: Any, path: str) -> Any:
         if isinstance(given, dict):
             return self.struct(kind, given, f"{path}.")
+        self.mistake(path, f"is a section; write [{path}] above its settings.")
+        return None
+
+    def confidential(self, given: Any, path: str) -> Confidential | None:
+        if isinstance(given, dict):
+            return Confidential(_texts(given))
         self.mistake(path, f"is a section; write [{path}] above its settings.")
         return None
 
@@ -408,6 +458,11 @@ class _Reading:
         self._store(settings.address)
         for proxy in settings.trusted_proxies:
             self._network(proxy)
+        for origin in settings.ciam.origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                self.mistake(
+                    "ciam.origins", f'"{origin}" is none: write https://host[:port], or *.'
+                )
         for channel, provider in msgspec.structs.asdict(settings.channels).items():
             if provider and provider not in provider_names():
                 self._no_provider(f"channels.{channel}", provider)

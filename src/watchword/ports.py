@@ -329,3 +329,36 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 class Inbox(Protocol):
     async def received(self, to: str | None = None) -> Sequence[Received]:
         """What arrived, oldest first, for one canonical address or for all."""
+
+
+class DrawnCaptcha(msgspec.Struct, frozen=True, kw_only=True):
+    """`shown` is what it takes to solve it, by name; `secret` what judges the answer."""
+
+    shown: dict[str, str]
+    secret: bytes
+
+
+class Solution(msgspec.Struct, frozen=True, kw_only=True):
+    """What a captcha token says after its `token---`. `ciphered` is the whole of that token as a
+    stock AJ-Captcha front end encrypts it; "" where there is none that would."""
+
+    text: str
+    ciphered: str = ""
+
+
+class Captcha(Protocol):
+    """One kind of captcha. It remembers nothing of what it drew: that is for the store."""
+
+    name: str
+
+    async def draw(self, token: str, *, effort: int, expires_at: datetime) -> DrawnCaptcha:
+        """`effort` is 0 as a rule; each step doubles the work, where solving is work. Raises
+        ProviderUnavailable where none can be had at once."""
+
+    async def judge(
+        self, secret: bytes, answer: str, *, token: str, network: str, now: datetime
+    ) -> Solution | None:
+        """The solution, None where the answer is wrong or no answer at all. Raises
+        ProviderUnavailable where nobody can tell now."""
+
+    async def close(self) -> None: ...

@@ -11,9 +11,11 @@ from starlette.routing import Route
 
 from watchword import log
 from watchword.bootstrap import Service
+from watchword.console import pages as console
 from watchword.domain.app import Scope as KeyScope
 from watchword.errors import StoreUnavailable
 from watchword.surfaces.aliyun.routes import Aliyun
+from watchword.surfaces.ciam.routes import CiamSurface
 from watchword.surfaces.exchange import (
     Answer,
     Application,
@@ -61,6 +63,8 @@ def application(service: Service, extra: Sequence[tuple[str, Application]] = ())
         "openapi": _openapi(),
         "ops": probes,
         "metrics": guarded(metrics, service, KeyScope.ADMIN),
+        "ciam": CiamSurface(service),
+        "console": console.application(service),
         "aliyun": _Root(Aliyun(service)),
     }
     table = {prefix: owners[owner] for prefix, owner in OWNERS.items() if owner in owners}

@@ -18,10 +18,10 @@ def anyio_backend():
     return "asyncio"
 
 
-@pytest.fixture(params=places.KINDS)
-def new_place(request):
+@pytest.fixture
+def new_place(request, store_kind):
     """Makes places that nobody has used, each for as long as its block lasts."""
-    return partial(places.empty, request.param, request.getfixturevalue)
+    return partial(places.empty, store_kind, request.getfixturevalue)
 
 
 @pytest.fixture

@@ -109,9 +109,10 @@ class _Postgresql:
         return await PostgresStore.open(address, Terms())
 
     def answers(self, address: str, statements: Sequence[str]) -> list[Rows]:
-        return postgres_server.answers(address, statements)
+        return postgres_server.onlooker().answers(address, statements)
 
 
 _FILE = "sqlite:///"
 _KINDS: dict[str, _Kind] = {"sqlite": _Sqlite(), "postgresql": _Postgresql()}
 KINDS = tuple(_KINDS)
+"""Every kind there is."""

@@ -81,7 +81,67 @@ const COMMANDS = {
     const takes = manager[name];
     return calling[operation](...(takes ? [new takes(request ?? {})] : []));
   },
+
+  // AJ-Captcha
+
+  /** What the stock React component makes of a text under a key: its own aesEncrypt. */
+  ajEncrypt: ({ text, key }) => ajCaptcha().aesEncrypt(text, key),
+
+  /**
+   * What the stock React component hands to the program around it once a slide of `x` pixels was
+   * right: {token, x}, and where AES is on, the secretKey.
+   */
+  ajVerification: ({ x, ...captcha }) => ajCaptcha().slideSecond(captcha, x).captchaVerification,
+
+  /**
+   * The script of a page that has the whole component, without its styles: begin() shows it, and
+   * what it hands over is in window.passed.
+   */
+  ajScript: () => bundled(AJ_PAGE, { format: "iife", minify: true }),
+
+  // JavaScript itself
+
+  /** For each pair of a pattern and a text: whether a program that compiles it finds a match. */
+  matches: ({ pairs }) => pairs.map(([pattern, text]) => new RegExp(pattern).test(text)),
 };
+
+const AJ_PAGE = `
+  import { createElement, createRef } from "react";
+  import { createRoot } from "react-dom/client";
+  import { Captcha } from "aj-captcha-react";
+
+  const captcha = createRef();
+  const onSuccess = (passed) => Object.assign(window, { passed });
+  const shown = createElement(Captcha, { ref: captcha, path: "", type: "slide", onSuccess });
+  createRoot(document.body).render(shown);
+  window.begin = () => captcha.current.verify();
+`;
+let ajUtilities;
+
+/** The component's own utilities. */
+function ajCaptcha() {
+  if (!ajUtilities) {
+    const exports = 'export * from "aj-captcha-react/dist/utils/utils.js"';
+    const module = { exports: {} };
+    new Function("module", bundled(exports, { format: "cjs" }))(module);
+    ajUtilities = module.exports;
+  }
+  return ajUtilities;
+}
+
+/** A script and all that it imports, as for a browser. */
+function bundled(contents, more) {
+  const built = require("esbuild").buildSync({
+    stdin: { contents, resolveDir: __dirname },
+    bundle: true,
+    platform: "browser",
+    define: { "process.env.NODE_ENV": '"production"' },
+    loader: { ".less": "empty" },
+    write: false,
+    ...more,
+  });
+  return built.outputFiles[0].text;
+}
 
 function builtWith({ endpoint, region, ...credential }) {
   const builder = new ClientBuilder((client) => client, "GlobalCredentials")

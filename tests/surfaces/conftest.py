@@ -17,6 +17,7 @@ import uvicorn
 
 from tests.contract import places
 from tests.contract.places import Place
+from tests.plain import PLAIN
 from tests.postgres_server import Rows
 from watchword import web
 from watchword.bootstrap import Service, bootstrap
@@ -87,7 +88,7 @@ class Server:
 
     def client(self, token: str) -> httpx2.Client:
         headers = {"authorization": f"Bearer {token}"}
-        return httpx2.Client(base_url=self.url, headers=headers, timeout=DEADLINE_S)
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=DEADLINE_S, verify=PLAIN)
 
     def rows(self, statement: str) -> Rows:
         return self.place.rows(statement)
@@ -157,11 +158,10 @@ def up(server: Server) -> Iterator[Server]:
         thread.join(DEADLINE_S)
 
 
-@pytest.fixture(scope="module", params=places.KINDS)
-def new_place(request: pytest.FixtureRequest) -> NewPlace:
-    """Makes places that nobody has used, each for as long as its block lasts. Every test that has
-    a server, or a place, runs on each kind of store."""
-    return partial(places.empty, request.param, request.getfixturevalue)
+@pytest.fixture(scope="module")
+def new_place(request: pytest.FixtureRequest, store_kind: str) -> NewPlace:
+    """Makes places that nobody has used, each for as long as its block lasts."""
+    return partial(places.empty, store_kind, request.getfixturevalue)
 
 
 @pytest.fixture

@@ -78,3 +78,42 @@ def test_a_request_comes_from_one_network(peer, forwarded, network):
     """What wrong signatures and passwords are counted for; a Unix socket has none."""
     headers = [(b"host", b"here"), *((b"x-forwarded-for", value) for value in forwarded)]
     assert caller_network({"client": peer, "headers": headers}, PROXIES) == network
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "told", "network"),
+    [
+        ("203.0.113.7", [], b"198.51.100.1", "203.0.113.7"),
+        ("203.0.113.7", [b"10.0.0.1"], b"198.51.100.1", "203.0.113.7"),
+        ("10.0.0.1", [], b"198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", [], b" 198.51.100.1 ", "198.51.100.1"),
+        ("10.0.0.1", [], b"2001:db8:1:2::3", "2001:db8:1:2::/64"),
+        ("10.0.0.1", [b"10.0.0.2"], b"198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", [b"203.0.113.7"], b"198.51.100.1", "203.0.113.7"),
+        ("10.0.0.1", [b"198.51.100.1, 203.0.113.7"], b"198.51.100.1", "203.0.113.7"),
+        ("10.0.0.1", [b"203.0.113.7, 10.0.0.2"], b"198.51.100.1", "203.0.113.7"),
+        ("10.0.0.1", [b"unknown"], b"198.51.100.1", "10.0.0.1"),
+        ("10.0.0.1", [b"203.0.113.7, _hidden"], b"198.51.100.1", "10.0.0.1"),
+        ("10.0.0.1", [b""], b"198.51.100.1", "10.0.0.1"),
+        ("10.0.0.1", [], b"10.0.0.9", "10.0.0.9"),
+        ("10.0.0.1", [], None, "10.0.0.1"),
+        ("10.0.0.1", [], b"", "10.0.0.1"),
+        ("10.0.0.1", [], b"nonsense", "10.0.0.1"),
+        ("10.0.0.1", [], b"198.51.100.1, 198.51.100.2", "10.0.0.1"),
+        ("10.0.0.1", [], b"198.51.100.0/24", "10.0.0.1"),
+        ("10.0.0.1", [], b"\xff\xfe", "10.0.0.1"),
+        (None, [], b"198.51.100.1", ""),
+    ],
+)
+def test_whom_a_caller_says_to_act_for_is_believed_of_our_own_proxies(
+    peer, forwarded, told, network
+):
+    """Where the walk meets nobody else, and understands all it meets, nobody else wrote that."""
+    headers = [(b"x-forwarded-for", value) for value in forwarded]
+    scope = {"client": peer and (peer, 4711), "headers": headers}
+    assert caller_network(scope, PROXIES, told=told) == network
+
+
+def test_nobody_is_believed_by_default():
+    scope = {"client": ("127.0.0.1", 4711), "headers": []}
+    assert caller_network(scope, [], told=b"198.51.100.1") == "127.0.0.1"

@@ -13,6 +13,8 @@ from watchword.surfaces.native import openapi
 from watchword.surfaces.native.routes import ROUTES
 from watchword.surfaces.native.wire import AnotherSend, Answered, NewVerification
 
+pytestmark = pytest.mark.store("sqlite")
+
 EXAMPLES = 12
 HELD = (
     "not_a_server_error",

@@ -14,6 +14,8 @@ from watchword.domain.delivery import DeliveryState
 from watchword.errors import StoreUnavailable
 from watchword.surfaces.metrics import MOST_APPS, Tally, render
 
+pytestmark = pytest.mark.store("sqlite")
+
 
 async def through(application, path="/", method="GET", headers=(), query=b""):
     """One request straight through ASGI; what was sent, message by message."""

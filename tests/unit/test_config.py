@@ -9,11 +9,17 @@ import pytest
 
 import watchword
 from watchword import config
+from watchword.captchas import altcha, jigsaw, turnstile
 from watchword.config import Confidential, Limit, Postgresql, Settings
 from watchword.errors import ConfigInvalid
 from watchword.providers import smtp, virtual
 
 SAMPLE = Path(watchword.__file__).parent / "watchword.sample.toml"
+CAPTCHAS = [
+    ("jigsaw", jigsaw.Settings, set()),
+    ("altcha", altcha.Settings, set()),
+    ("turnstile", turnstile.Settings, {"site_key", "secret"}),
+]
 PASSWORD = "correct horse battery staple"
 
 
@@ -57,9 +63,10 @@ def test_the_sample_names_every_setting_with_its_default():
     """The sample is the manual, so it is whole and true."""
     written = sample()
     del written["providers"]
-    written["limits"] = with_limits(written["limits"])
-    for dialect in ("huawei", "aliyun"):
-        written[dialect] = with_limits(written[dialect])
+    written["captcha"]["kinds"] = tuple(written["captcha"]["kinds"])
+    written["captcha"] |= {name: Confidential() for name, *_ in CAPTCHAS}
+    for section in ("limits", "huawei", "aliyun", "ciam", "captcha"):
+        written[section] = with_limits(written[section])
     written["policy"]["languages"] = tuple(written["policy"]["languages"])
     written["trusted_proxies"] = tuple(written["trusted_proxies"])
     assert written == default(Settings)
@@ -72,6 +79,15 @@ def test_the_sample_names_every_setting_with_its_default():
 def test_the_sample_names_what_a_provider_needs(name, kind, required):
     """So are the settings of each provider."""
     written = sample()["providers"][name]
+    assert written.keys() == {field.name for field in msgspec.structs.fields(kind)}
+    given = {key: value for key, value in written.items() if key in required}
+    assert msgspec.convert(written, kind) == kind(**given)
+
+
+@pytest.mark.parametrize(("name", "kind", "required"), CAPTCHAS)
+def test_the_sample_names_what_a_captcha_needs(name, kind, required):
+    """So are those of each kind of captcha."""
+    written = sample()["captcha"][name]
     assert written.keys() == {field.name for field in msgspec.structs.fields(kind)}
     given = {key: value for key, value in written.items() if key in required}
     assert msgspec.convert(written, kind) == kind(**given)
@@ -192,8 +208,18 @@ def test_a_mistyped_name_is_met_with_the_right_one(tmp_path, text, told):
 def test_a_mistyped_variable_is_found_and_a_strange_one_is_left_alone(tmp_path):
     """Kubernetes names variables after a service called watchword; they are not ours."""
     loaded(tmp_path, SERVICE_HOST="10.0.0.1", PORT_8080_TCP="tcp://10.0.0.1", URL="x", KEY="x")
-    assert mistakes(tmp_path, STOER="x") == (
+    assert mistakes(tmp_path, STOER="sqlite:///codes.db") == (
         "WATCHWORD_STOER: unknown; did you mean WATCHWORD_STORE?",
+    )
+
+
+def test_a_section_and_a_setting_with_one_underscore_between_are_not_taken_for_strange(tmp_path):
+    """But for the addresses that Kubernetes sets for services named like us."""
+    address = "tcp://10.0.0.1:8080"
+    loaded(tmp_path, PORT=address, SERVER_PORT=address, CAPTCHA_PORT=address)
+    assert mistakes(tmp_path, CAPTCHA_TTL_S="60", SERVER_PORT="9000") == (
+        "WATCHWORD_CAPTCHA_TTL_S: unknown; did you mean WATCHWORD_CAPTCHA__TTL_S?",
+        "WATCHWORD_SERVER_PORT: unknown; did you mean WATCHWORD_SERVER__PORT?",
     )
 
 
@@ -322,3 +348,31 @@ def test_a_data_folder_cannot_name_another(tmp_path):
     """Who reads a folder's file already found the folder."""
     (told,) = mistakes(tmp_path, 'data = "/elsewhere"')
     assert told.startswith("data: ")
+
+
+def test_a_captcha_has_a_section_of_its_own(tmp_path):
+    """Its secret may come from the environment, and is never printed."""
+    text = '[captcha]\nkinds = ["turnstile"]\n[captcha.turnstile]\nsite_key = "0x4"\n'
+    settings = loaded(tmp_path, text, CAPTCHA__TURNSTILE__SECRET=PASSWORD, CAPTCHA__TTL_S="60")
+    assert settings.captcha.kinds == ("turnstile",)
+    assert settings.captcha.ttl_s == 60
+    assert settings.captcha.turnstile == {"site_key": "0x4", "secret": PASSWORD}
+    assert PASSWORD not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("[captcha]\nkinds = []", "captcha.kinds"),
+        ('[captcha]\nkinds = ["slider"]', "captcha.kinds"),
+        ('[captcha]\nwrong = ["thirty"]', "captcha.wrong"),
+        ('[captcha]\njigsaw = "yes"', "captcha.jigsaw"),
+        ("[captcha.jigsw]\nahead = 3", "captcha.jigsw"),
+        ('[ciam]\nlanguage = "fr"', "ciam.language"),
+        ('[ciam]\norigin = ["https://shop.example.com"]', "ciam.origin"),
+        ('[ciam]\norigins = ["https://shop.example.com/"]', "ciam.origins"),
+        ('[ciam]\norigins = ["*", "shop.example.com"]', "ciam.origins"),
+    ],
+)
+def test_a_mistake_about_ciam_is_told_by_its_path(tmp_path, text, path):
+    assert [mistake.split(":")[0] for mistake in mistakes(tmp_path, text)] == [path]

@@ -127,15 +127,14 @@ class House:
         return eventually(lambda: self.run("inbox", "last", *words).stdout.strip(), "a message")
 
 
-@pytest.fixture(scope="module", params=places.KINDS)
-def new_house(request, tmp_path_factory):
-    """Makes houses with a store that nobody has used, each for as long as its block lasts. Every
-    test that has one runs on each kind of store."""
+@pytest.fixture(scope="module")
+def new_house(request, store_kind, tmp_path_factory):
+    """Makes houses with a store that nobody has used, each for as long as its block lasts."""
 
     @contextmanager
     def made():
         folder = tmp_path_factory.mktemp("house") / "data"
-        with places.empty(request.param, request.getfixturevalue) as place:
+        with places.empty(store_kind, request.getfixturevalue) as place:
             yield House(folder, place)
 
     return made

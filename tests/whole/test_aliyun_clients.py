@@ -33,7 +33,7 @@ from tests.whole.aliyun_clients import (
 from tests.whole.conftest import DEADLINE_S, eventually
 from tests.whole.trouble import counts
 
-pytestmark = pytest.mark.filterwarnings(VENDORS_WARNINGS)
+pytestmark = [pytest.mark.store("sqlite"), pytest.mark.filterwarnings(VENDORS_WARNINGS)]
 
 A_DAY = 3
 SETTINGS = f"""

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from alibabacloud_tea_openapi.exceptions import ServerException
 
+from tests.contract.places import KINDS
 from tests.whole.aliyun import VENDORS_WARNINGS, Place, hang_up, phone, running
 from tests.whole.aliyun_clients import (
     BIND,
@@ -26,7 +27,7 @@ from tests.whole.aliyun_clients import (
 from tests.whole.conftest import House, eventually, kill
 from tests.whole.trouble import FailingDisk, counts, in_state, is_whole
 
-pytestmark = pytest.mark.filterwarnings(VENDORS_WARNINGS)
+pytestmark = [pytest.mark.store("sqlite"), pytest.mark.filterwarnings(VENDORS_WARNINGS)]
 
 LOOK = "GetResourceDirectory"
 MOST_PATIENT_S = 3.0
@@ -208,6 +209,7 @@ def by_v1(place, made, nonce):
     return core.refused(LOOK, query={"SignatureNonce": nonce})
 
 
+@pytest.mark.store(*KINDS)
 @pytest.mark.parametrize("signed", [by_acs3, by_v1])
 def test_of_two_processes_one_takes_a_nonce(house, signed):
     """Once, of a dozen at the same time; and none does, whichever hears it, after both were killed
@@ -231,6 +233,7 @@ def test_of_two_processes_one_takes_a_nonce(house, signed):
 # What the operator changes
 
 
+@pytest.mark.store(*KINDS)
 def test_a_running_server_follows_every_change_of_keys_and_accounts(place):
     """New ones work at once, those that ended are refused within a second."""
     made = place.created()
@@ -253,7 +256,7 @@ def test_a_running_server_follows_every_change_of_keys_and_accounts(place):
 
 
 def test_a_demo_account_alone_keeps_a_server_to_this_machine(house):
-    """Of either dialect: its secret lies about in demo.json. Suspended, all are in nobody's way."""
+    """Of any dialect: what it takes lies about in demo.json. Suspended, all are in nobody's way."""
     house.settings(REAL_CARRIERS)
     demo = json.loads(house.run("demo", "--json").stdout)
     (native,) = json.loads(house.run("key", "list", "--json").stdout)
@@ -265,6 +268,9 @@ def test_a_demo_account_alone_keeps_a_server_to_this_machine(house):
     ):
         assert "demo accounts" in refused_in_public(house)
         house.run("account", "suspend", account, "--dialect", dialect)
+    for client in (demo["ciam"]["client_id"], demo["ciam"]["client_id_2"]):
+        assert "demo accounts" in refused_in_public(house)
+        house.run("app", "suspend", client)
     with house.serving(*IN_PUBLIC):
         assert "SANDBOX" not in house.said()
 

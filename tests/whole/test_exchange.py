@@ -8,9 +8,12 @@ from email import policy
 
 import pytest
 
+from tests.contract.places import KINDS
 from tests.smtp_server import receiving
 from tests.whole.conftest import eventually
 from watchword.client import Client, WatchwordProblem
+
+pytestmark = pytest.mark.store("sqlite")
 
 
 class Mailbox:
@@ -38,6 +41,7 @@ def client_of(house):
     return Client(native["base_url"], native["api_key"])
 
 
+@pytest.mark.store(*KINDS)
 def test_a_mail_arrives_and_its_code_is_right_once(house):
     """A program asks for a code, a real mail server receives it, and it opens one door once."""
     with relay() as (port, mailbox):
@@ -63,6 +67,7 @@ def test_a_mail_arrives_and_its_code_is_right_once(house):
             assert delivery.provider == "smtp"
 
 
+@pytest.mark.store(*KINDS)
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_message_arrives_at_the_virtual_phone(house, workers):
     """The same on a fresh machine, without any account, from a shell alone."""

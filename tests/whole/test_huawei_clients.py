@@ -23,7 +23,7 @@ from tests.whole.huawei import (
     user_of,
 )
 
-pytestmark = pytest.mark.filterwarnings(VENDORS_WARNINGS)
+pytestmark = [pytest.mark.store("sqlite"), pytest.mark.filterwarnings(VENDORS_WARNINGS)]
 
 PROGRAM = """
 import sys

@@ -6,6 +6,7 @@ import time
 import pytest
 from keystoneauth1.exceptions import Forbidden, InternalServerError
 
+from tests.contract.places import KINDS
 from tests.whole.conftest import House
 from tests.whole.huawei import (
     SEND,
@@ -22,7 +23,7 @@ from tests.whole.huawei import (
 )
 from tests.whole.trouble import FailingDisk, counts, is_whole
 
-pytestmark = pytest.mark.filterwarnings(VENDORS_WARNINGS)
+pytestmark = [pytest.mark.store("sqlite"), pytest.mark.filterwarnings(VENDORS_WARNINGS)]
 
 SEEN_AFTER_S = 1.0
 """After so long a running server knows of a change. Seconds."""
@@ -93,6 +94,7 @@ def test_a_store_that_is_down_passes(place, partner, disk, fault):
     assert place.house.process.poll() is None
 
 
+@pytest.mark.store(*KINDS)
 def test_a_suspended_partner_is_refused_until_it_is_resumed(place):
     """On a running server, within a second; what it holds stays good."""
     with place.partner() as partner:
@@ -132,6 +134,7 @@ def test_a_customer_is_no_partner_either(place, partner):
         )
 
 
+@pytest.mark.store(*KINDS)
 def test_a_running_server_follows_every_change_of_users_and_keys(place):
     """New ones work at once, those that ended are refused within a second."""
     with place.partner() as partner:

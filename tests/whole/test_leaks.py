@@ -7,6 +7,7 @@ in the same way, and what its tables give.
 """
 
 import asyncio
+import json
 import socket
 import sqlite3
 import subprocess
@@ -22,8 +23,10 @@ import pytest
 from tests import postgres_server
 from tests.contract.places import Place
 from tests.smtp_server import receiving
-from tests.whole import bad_partner
+from tests.whole import bad_partner, bad_program
 from tests.whole.bad_partner import BadPartner
+from tests.whole.bad_program import BadProgram
+from tests.whole.ciam import LITTLE_WORK
 from tests.whole.conftest import DEADLINE_S, ROOT, House, eventually
 from tests.whole.leaks import leaks, spellings
 from watchword.bootstrap import bootstrap, now
@@ -64,6 +67,9 @@ security = "none"
 sender = "codes@example.com"
 timeout_s = 2
 """
+KINDS = {"code", "to", "token", "credential", "captcha token", "captcha answer", "profile"}
+BELONGS = {"captcha_token", "id_token", "session_token"}
+"""What an answer of the CIAM dialect is there to tell."""
 
 
 class Gossip:
@@ -208,12 +214,23 @@ class Remains:
         head = f"{response.status_code} {response.headers.multi_items()}".encode()
         name = f"answer {len(self.places)}: {response.request.method} {response.status_code}"
         if "x-subject-token" not in response.headers:  # that answer is where a token belongs
-            self.places[name] = head + response.content
+            self.places[name] = head + without_what_belongs(response.content)
+
+
+def without_what_belongs(answer):
+    """The answer without the tokens that it is there to tell."""
+    try:
+        told = json.loads(answer)
+    except ValueError:
+        return answer
+    if not isinstance(told, dict) or not BELONGS & set(told):
+        return answer
+    return json.dumps({name: told[name] for name in told if name not in BELONGS}).encode()
 
 
 async def tenant(house):
-    """An app with long codes and a test number, a key of it that may do everything; and a partner
-    of Huawei Cloud's dialect."""
+    """An app with long codes and a test number, a key of it that may do everything; a partner of
+    Huawei Cloud's dialect, and two clients of CIAM's."""
     async with bootstrap(house.loaded(), deliver=False) as service:
         app = await service.apps.create(name="Shop", origin="shop.example", now=now())
         terms = Terms(alphabet=LETTERS, length=16, max_attempts=3)
@@ -221,7 +238,8 @@ async def tenant(house):
         ends_at = now() + timedelta(days=1)
         await service.apps.add_test_number(app.id, phone(TESTER), FIXED, ends_at, now())
         _, token = await service.apps.create_key(app.id, tuple(Scope), now=now())
-        return token, await bad_partner.made(service, terms)
+        partner = await bad_partner.made(service, terms)
+        return token, partner, await bad_program.made(service, terms, now())
 
 
 def live_badly(api, house, remains):
@@ -263,6 +281,12 @@ def live_badly_as_a_partner(serving, made, house, remains):
         partner.go_wrong(fresh[-1])
         codes = dict.fromkeys(fresh, "code")
         remains.secrets |= {**partner.secrets, **codes, partner.token(): "token"}
+
+
+def live_badly_as_a_program(serving, clients, house, remains):
+    with BadProgram(serving["base_url"], clients, house.codes, remains.keep_answer) as program:
+        program.live()
+        remains.secrets |= program.secrets
 
 
 def check_badly(api, id, to, wrong, remains):
@@ -346,15 +370,16 @@ def remains(request, tmp_path_factory):
 def what_is_left(store, form, folder):
     house, found = TroubledHouse(folder, store.place), Remains(store)
     house.folder.mkdir()
-    token, partner = asyncio.run(tenant(house))
+    token, partner, clients = asyncio.run(tenant(house))
     with receiving(Gossip()) as port:
-        house.settings(SETTINGS.format(form=form, port=port))
+        house.settings(SETTINGS.format(form=form, port=port) + LITTLE_WORK)
         house.run("demo")
         house.process = house.start()
         serving = house.announced()
         with api(serving, token, found) as calls:
             sent = live_badly(calls, house, found)
             live_badly_as_a_partner(serving, partner, house, found)
+            live_badly_as_a_program(serving, clients, house, found)
             calls.get(f"{serving['admin_url']}/metrics")
             calls.get("/metrics")
             calls.get("/readyz")
@@ -393,6 +418,7 @@ def test_nothing_readable_is_left(remains):
     codes = [secret for secret, kind in remains.secrets.items() if kind == "code"]
     assert len(codes) > 2 * (len(PHONES) + len(MAILBOXES))
     assert all(len(code) == 16 for code in codes)
+    assert set(remains.secrets.values()) == KINDS
     assert sorted(set(leaks(remains.secrets, remains.places))) == []
     size = sum(map(len, remains.places.values()))
     print(f"{len(remains.secrets)} secrets, {len(remains.places)} places, {size} bytes")
@@ -401,7 +427,7 @@ def test_nothing_readable_is_left(remains):
 def test_the_troubles_did_happen(remains):
     """Each of the failures that could have told a secret is there, told without it."""
     assert any("wal" in place and place.endswith("kill -9") for place in remains.places)
-    for sign in ("RuntimeError", "request_failed", "never retrieved"):
+    for sign in ("RuntimeError", "request_failed", "never retrieved", "ciam_sms_verify"):
         assert sign in remains.logs
     assert any(" 500" in place for place in remains.places)
     expected = {f"+861397724{ending}": state for ending, state in PHONES.items()}
@@ -418,6 +444,15 @@ def test_a_planted_leak_is_found(remains, spelling):
             middle = len(content) // 2
             planted = {place: content[:middle] + needle + content[middle:]}
             assert place in {where for _, _, where in leaks([secret], planted)}
+
+
+def test_every_planted_leak_is_found_among_all(remains):
+    """As the search for all secrets goes: each of them, in each spelling."""
+    planted = b"\n".join(
+        needle for secret in remains.secrets for needle in spellings(secret).values()
+    )
+    found = {found[:2] for found in leaks(remains.secrets, {"here": planted})}
+    assert found == {(secret, way) for secret in remains.secrets for way in spellings(secret)}
 
 
 @pytest.mark.parametrize("before", range(6))

@@ -10,7 +10,10 @@ import urllib.request
 import psutil
 import pytest
 
+from tests.contract.places import KINDS
 from tests.whole.conftest import DEADLINE_S, ROOT, eventually
+
+pytestmark = pytest.mark.store("sqlite")
 
 
 def status(url):
@@ -22,6 +25,7 @@ def children(process):
     return psutil.Process(process.pid).children()
 
 
+@pytest.mark.store(*KINDS)
 def test_what_it_prints_to_try_works_as_printed(house):
     """The first minute needs no manual."""
     with house.serving():
@@ -74,6 +78,7 @@ def test_a_second_server_on_a_folder_is_refused(house, workers):
         assert "ok     A server answers" in told
 
 
+@pytest.mark.store(*KINDS)
 def test_a_store_without_its_key_ring_is_not_served(house):
     """A new ring would open nothing of it; the lost one has to come back."""
     house.run("app", "list")
@@ -111,6 +116,7 @@ def test_a_sandbox_may_be_reached_and_says_so(house):
         assert status(serving["base_url"] + "/livez") == 200
 
 
+@pytest.mark.store(*KINDS)
 def test_several_processes_answer_and_one_delivers(house):
     """The parent watches two that answer and one that delivers."""
     with house.serving("--workers", "2") as serving:
@@ -156,6 +162,7 @@ def test_a_signal_ends_it_in_order(house, workers, number):
     assert "Traceback" not in house.said()
 
 
+@pytest.mark.store(*KINDS)
 def test_a_worker_delivers_alone(house):
     """What a server queued and could not deliver, a worker does."""
     worker = subprocess.Popen(

@@ -49,6 +49,8 @@ apps.command("watchword.cli.app:create", name="create", help="Make an app.")
 apps.command("watchword.cli.app:list_", name="list", help="List the apps.")
 apps.command("watchword.cli.app:show", name="show", help="Show one app.")
 apps.command("watchword.cli.app:terms", name="terms", help="Change an app's terms.")
+apps.command("watchword.cli.app:suspend", name="suspend", help="Refuse a CIAM client's calls.")
+apps.command("watchword.cli.app:resume", name="resume", help="Serve a suspended client again.")
 
 test_numbers = App(name="test-number", help="Destinations of an app with a fixed code.")
 apps.command(test_numbers)

@@ -30,12 +30,17 @@ NAME = "demo"
 NEWCOMERS_PHONE = "1-2025550123"
 """Of a block that belongs to nobody, and none of the virtual carrier's that misbehave."""
 Kept = Mapping[str, Any]
+_CLIENTS: Mapping[str, Literal["elsewhere", "here"]] = {
+    "client_id": "elsewhere",
+    "client_id_2": "here",
+}
+"""Where each of the CIAM clients keeps its users."""
 
 
 def demo(
     *,
     dialect: Annotated[
-        Literal["native", "huawei", "aliyun"], Parameter(help="Whose environment to print.")
+        Literal["native", "huawei", "aliyun", "ciam"], Parameter(help="Whose environment to print.")
     ] = "native",
     json: AsJson = False,
     where: Where = HERE,
@@ -54,6 +59,7 @@ def demo(
                 "native": {"base_url": url, **kept["native"]},
                 "huawei": {"endpoint": url, **kept["huawei"]},
                 "aliyun": {"endpoint": urlsplit(url).netloc, **kept["aliyun"]},
+                "ciam": {"base_url": url, **kept["ciam"]},
             }
         )
         return 0
@@ -92,10 +98,19 @@ def _aliyun(url: str, kept: Kept) -> dict[str, str]:
     }
 
 
+def _ciam(url: str, kept: Kept) -> dict[str, str]:
+    return {
+        "CIAM_BASE_URL": url,
+        "CIAM_CLIENT_ID": kept["client_id"],
+        "CIAM_CLIENT_ID_2": kept["client_id_2"],
+    }
+
+
 _ENVIRONMENTS: dict[str, Callable[[str, Kept], dict[str, str]]] = {
     "native": _native,
     "huawei": _huawei,
     "aliyun": _aliyun,
+    "ciam": _ciam,
 }
 
 
@@ -230,6 +245,30 @@ async def _made_accounts(service: Service) -> Kept:
     return {**made, "member_id": added.account.id}
 
 
+async def _are_known_clients(service: Service, kept: Kept) -> bool:
+    """Whether each may call, and keeps its users where it did."""
+    from watchword.errors import AccessDenied
+
+    try:
+        for name, users in _CLIENTS.items():
+            client, _ = await service.ciam.clients.known(kept[name], service.clock())
+            if client.users != users:
+                return False
+    except (AccessDenied, KeyError):
+        return False
+    return True
+
+
+async def _made_clients(service: Service) -> Kept:
+    made = {}
+    for name, users in _CLIENTS.items():
+        client = await service.ciam.clients.create(
+            name=f"{NAME}-{users}", brand="Demo", users=users, demo=True, now=service.clock()
+        )
+        made[name] = client.id
+    return made
+
+
 async def _free_name(
     by_name: Callable[[str, datetime], Awaitable[object]], name: str, now: datetime
 ) -> str:
@@ -248,6 +287,7 @@ _MAKERS: dict[
     "native": (_is_known_key, _made_key),
     "huawei": (_is_known_partner, _made_partner),
     "aliyun": (_are_known_accounts, _made_accounts),
+    "ciam": (_are_known_clients, _made_clients),
 }
 
 

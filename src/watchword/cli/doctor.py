@@ -273,12 +273,18 @@ async def _dialects(service: Service) -> AsyncIterator[Finding]:
             "Codes of the huawei dialect live as long as each request asks, up to 60 minutes.",
         )
     clouds = await service.aliyun.accounts.accounts(service.clock())
-    if clouds and "sms" not in service.providers:
-        yield Finding("note", "Nothing carries sms: every send of the aliyun dialect is refused.")
-    for dialect, accounts in (("huawei", partners), ("aliyun", clouds)):
-        if demos := [one.id for one in accounts if one.demo and not one.suspended]:
+    clients = await service.ciam.clients.clients(service.clock())
+    for dialect, whose in (("aliyun", clouds), ("ciam", clients)):
+        if whose and "sms" not in service.providers:
+            yield Finding("note", f"Nothing carries sms: every {dialect} send by SMS is refused.")
+    for dialect, ones, end in (
+        ("huawei", partners, "account suspend ID --dialect huawei"),
+        ("aliyun", clouds, "account suspend ID --dialect aliyun"),
+        ("ciam", clients, "app suspend ID"),
+    ):
+        if demos := [one.id for one in ones if one.demo and not one.suspended]:
             yield Finding(
                 "note",
                 f"A demo of the {dialect} dialect is active ({', '.join(demos)}): a server starts "
-                f"on loopback only. End it with watchword account suspend ID --dialect {dialect}.",
+                f"on loopback only. End it with watchword {end}.",
             )

@@ -110,8 +110,8 @@ def refuse_strangers(settings: Settings, readable_by: str, *, host: str = "") ->
         return
     raise Refused(
         f"Codes can be read here ({readable_by}), so {host} would let others read them. "
-        "Configure a real provider, revoke the demo keys and suspend the demo accounts, listen on "
-        "127.0.0.1, or say `sandbox = true` in the settings if you mean it."
+        "Configure a real provider, revoke the demo keys, suspend the demo accounts and clients, "
+        "listen on 127.0.0.1, or say `sandbox = true` in the settings if you mean it."
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+from watchword.domain.challenge import State
 from watchword.domain.delivery import DeliveryState, Handover, Leased
 from watchword.errors import ChallengeNotFound, StoreUnavailable
-from watchword.ports import PATIENCE, PATIENCE_S, DeliveryStore
+from watchword.ports import PATIENCE, PATIENCE_S, DeliveryStore, Store
 
 LONGEST = timedelta(seconds=2)
 _FIRST_LOOK_S = 0.05
@@ -51,6 +52,19 @@ class Outcomes:
         finally:
             self._waiting.pop(delivery, None)
         return state
+
+    async def was_refused(
+        self, app_id: str, challenge_id: str, delivery: int, store: Store
+    ) -> bool:
+        """Whether the carrier refused the message for good, or another one to the same address,
+        which ended this code too. A send whose code newer ones have replaced was not refused."""
+        state = await self.outcome(delivery, store)
+        if state is not DeliveryState.CANCELLED:
+            return state is DeliveryState.FAILED
+        try:
+            return (await store.challenge(app_id, challenge_id)).state is State.CANCELLED
+        except StoreUnavailable:  # the send stands, whatever can be learnt of it now
+            return False
 
 
 def _waited_s() -> float:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
+from time import perf_counter
 from typing import TypeVar
 
 import msgspec
@@ -34,6 +36,7 @@ GRACE = timedelta(seconds=5)
 _LOOK_EVERY_S = 0.1
 _REST_S = 0.25
 _LONGEST_REASON = 200
+_NOBODY = "nobody is there"
 
 T = TypeVar("T")
 Watcher = Callable[[Leased, Handover], None]
@@ -50,7 +53,9 @@ class Lane:
         self._lease = provider.timeout + GRACE
         self._stirred = asyncio.Event()
         self._ended = asyncio.Event()
+        self._closing = asyncio.Event()
         self._free = provider.most_at_once
+        self._took_s = 0.0
         self._unrecorded: list[tuple[Leased, Handover]] = []
         self._handing: set[asyncio.Task[None]] = set()
         self.watchers: list[Watcher] = []
@@ -77,6 +82,7 @@ class Lane:
 
     async def _finish(self, begun: asyncio.Task[bool] | None, recorder: asyncio.Task[None]) -> None:
         """See through what is begun, for at most a lease: after that it is not ours any more."""
+        self._closing.set()
         try:
             async with asyncio.timeout(self._lease.total_seconds()):
                 if begun is not None:
@@ -142,8 +148,17 @@ class Lane:
     async def _hand_over(self, leased: Leased) -> None:
         handover = await self._outcome(leased)
         self._free += 1
+        if handover.state is DeliveryState.CANCELLED:
+            self._stirred.set()
+            await self._or_the_end(self._took_s)
         self._unrecorded.append((leased, handover))
         self._ended.set()
+
+    async def _or_the_end(self, span_s: float) -> None:
+        """Wait so long, unless the lane ends before."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(span_s):
+                await self._closing.wait()
 
     async def _outcome(self, leased: Leased) -> Handover:
         """Take it to the provider, and say how that ended."""
@@ -153,6 +168,9 @@ class Lane:
             return self._later(leased, str(unknown))
         except Exception as error:  # whatever is wrong with this one, the others are not to wait
             return _ended(leased, DeliveryState.FAILED, reason=type(error).__name__)
+        if not message.code:
+            return _to_nobody(leased)
+        started = perf_counter()
         try:
             async with asyncio.timeout(self.provider.timeout.total_seconds()):
                 receipt = await self.provider.send(message)
@@ -164,6 +182,7 @@ class Lane:
             return self._in_doubt(leased, _reason(doubt, message) or "timed out")
         except Exception as defect:
             return self._in_doubt(leased, type(defect).__name__)
+        self._took_s = perf_counter() - started
         return _ended(leased, receipt.state, reference=_plain(receipt.reference))
 
     def _in_doubt(self, leased: Leased, reason: str) -> Handover:
@@ -228,6 +247,13 @@ class Lane:
                 return await step()
             except StoreUnavailable:
                 await asyncio.sleep(_REST_S)
+
+
+def _to_nobody(leased: Leased) -> Handover:
+    """What says nothing is handed to no provider. It is written down no sooner than the last that
+    was, so that what is done meanwhile does not tell, by its own time, that nobody is there; and
+    it holds up no other."""
+    return _ended(leased, DeliveryState.CANCELLED, reason=_NOBODY)
 
 
 def _reason(error: Exception, message: Message) -> str:

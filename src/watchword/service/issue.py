@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -38,6 +39,9 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     once: Once | None = None
     only: str | None = None
     cancel_if_refused: bool = False
+    nobody: bool = False
+    """Whoever asks is not to learn that nobody is there: the same act, with a code that nothing
+    matches and a delivery that says nothing, which goes all the way to a provider but not to it."""
 
 
 class Recipient(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -155,12 +159,15 @@ class _Draft:
         """A draw, and its code sealed for the outbox; a test number has its code already."""
         keys, now = self._house.keys, self._now
         expires_at = now + (self._send.ttl or self._policy.ttl)
-        if self._test:
+        if self._test and not self._send.nobody:
             return Draw(self._test.code, now, expires_at), b""
         drawn = code.draw(self._policy.alphabet, self._length)
+        digest = keys.digest(challenge_id, drawn)
+        if self._send.nobody:
+            drawn, digest = "", os.urandom(len(digest))
         sealed = keys.seal(drawn.encode(), challenge_id.encode())
         kept = sealed if self._policy.resend is Resend.SAME else None
-        return Draw(keys.digest(challenge_id, drawn), now, expires_at, kept), sealed
+        return Draw(digest, now, expires_at, kept), sealed
 
     def _sealed_recipient(self) -> bytes:
         send = self._send

@@ -12,12 +12,18 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
-def caller_network(scope: Scope, proxies: Sequence[Network]) -> str:
-    """The network that a request comes from; "" where its caller has no address."""
+def caller_network(scope: Scope, proxies: Sequence[Network], *, told: bytes | None = None) -> str:
+    """The network that a request comes from; "" where its caller has no address.
+
+    `told` is whom the caller says to act for. It is believed where all the walk met are proxies of
+    ours: then the first of them has written it, or let it pass.
+    """
     peer = scope["client"][0] if scope.get("client") else ""
     forwarded = [v.decode("latin-1") for k, v in scope["headers"] if k == b"x-forwarded-for"]
     try:
-        return network_of(client_address(peer, forwarded, proxies))
+        address = client_address(peer, forwarded, proxies)
+        is_readable = None not in _hops(forwarded)
+        return network_of((is_readable and _told(told, address, proxies)) or address)
     except ValueError:
         return ""
 
@@ -54,6 +60,14 @@ def network_of(address: str) -> str:
     if parsed.scope_id is not None:
         raise ValueError("an address of one link stands for no network")
     return str(IPv6Network((parsed, 64), strict=False))
+
+
+def _told(told: bytes | None, caller: str, proxies: Sequence[Network]) -> str:
+    nearest = _read(caller) if told else None
+    if told is None or nearest is None or not _is_trusted(nearest, proxies):
+        return ""
+    address = _read(told.decode("latin-1").strip())
+    return str(address) if address else ""
 
 
 def _hops(headers: Sequence[str]) -> Iterator[Address | None]:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from watchword.directory.aliyun import Aliyun
 from watchword.directory.apps import Apps
+from watchword.directory.ciam import Ciam
 from watchword.directory.huawei import Huawei
 from watchword.domain.keys import KeyRing
 from watchword.ports import Clock, Inbox, Store
@@ -42,5 +43,7 @@ class Running(Protocol):
     def huawei(self) -> Huawei: ...
     @property
     def aliyun(self) -> Aliyun: ...
+    @property
+    def ciam(self) -> Ciam: ...
     @property
     def virtual(self) -> bool: ...

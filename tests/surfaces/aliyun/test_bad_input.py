@@ -44,6 +44,8 @@ from tests.surfaces.aliyun.calling import (
 from tests.surfaces.travel import HERE
 from watchword.surfaces import exchange
 
+pytestmark = pytest.mark.store("postgresql")
+
 CREATE, GET, LIST, UPDATE = "CreateResourceAccount", "GetAccount", "ListAccounts", "UpdateAccount"
 LOOK, DESTROY = "GetResourceDirectory", "DestroyResourceDirectory"
 PHONE, NAME = "1-2025550123", "ann@rdadmin.aliyunid.com"

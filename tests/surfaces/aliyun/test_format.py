@@ -21,6 +21,8 @@ from tests.surfaces.aliyun.calling import (
     travelled,
 )
 
+pytestmark = pytest.mark.store("sqlite")
+
 LOOK = "GetResourceDirectory"
 UNSUPPORTED = (400, "UnsupportedHTTPMethod")
 NOBODY = (400, "MissingAccessKeyId")

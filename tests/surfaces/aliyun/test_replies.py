@@ -16,6 +16,8 @@ from watchword.surfaces.aliyun import auth
 from watchword.surfaces.aliyun.replies import REPLIES, refused
 from watchword.surfaces.aliyun.request import Style
 
+pytestmark = pytest.mark.store("sqlite")
+
 GATEWAY = {
     (400, "Missing{}"): "{} is mandatory for this action.",
     (400, "MissingAccessKeyId"): "AccessKeyId is mandatory for this action.",

@@ -21,7 +21,10 @@ from tests.surfaces.huawei.calling import (
 )
 from watchword.surfaces import exchange
 
-pytestmark = [pytest.mark.filterwarnings(one) for one in VENDORS_WARNINGS]
+pytestmark = [
+    pytest.mark.store("postgresql"),
+    *(pytest.mark.filterwarnings(one) for one in VENDORS_WARNINGS),
+]
 PARAMETER, DENIED, TOO_LARGE = (400, "CBC.0100"), (401, "APIGW.0301"), (413, "APIGW.0201")
 ANN = "ann@example.com"
 GOOD = {

@@ -22,6 +22,8 @@ from watchword.surfaces.huawei.replies import (
 )
 from watchword.surfaces.huawei.signing import SignatureStale
 
+pytestmark = pytest.mark.store("sqlite")
+
 SENDING = {
     "CBC.0100", "CBC.99000035", "CBC.99004002", "CBC.99004003", "CBC.99004004", "CBC.99004015",
     "CBC.0154", "CBC.0151", "CBC.0999",

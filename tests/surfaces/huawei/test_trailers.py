@@ -20,7 +20,10 @@ from tests.surfaces.huawei.calling import (
 )
 from tests.surfaces.travel import HERE
 
-pytestmark = [pytest.mark.filterwarnings(one) for one in VENDORS_WARNINGS]
+pytestmark = [
+    pytest.mark.store("sqlite"),
+    *(pytest.mark.filterwarnings(one) for one in VENDORS_WARNINGS),
+]
 
 
 def lines(headers):

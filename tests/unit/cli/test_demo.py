@@ -141,6 +141,101 @@ def test_a_demo_of_wrong_types_is_replaced(shell, name, value):
     assert shell.json("demo") == fresh
 
 
+ON_CIAM = ("--dialect", "ciam")
+
+
+def test_a_demo_has_two_ciam_clients(shell):
+    """One keeps its users elsewhere, and the other here; both are told apart in the list."""
+    demo = shell.json("demo")["ciam"]
+    assert set(demo) == {"base_url", "client_id", "client_id_2"}
+    assert demo["base_url"] == "http://127.0.0.1:8080"
+    listed = {
+        client["client_id"]: (app["name"], client["users"], client["demo"])
+        for app in shell.json("app", "list")
+        for client in app["ciam_clients"]
+    }
+    assert listed == {
+        demo["client_id"]: ("demo-elsewhere", "elsewhere", True),
+        demo["client_id_2"]: ("demo-here", "here", True),
+    }
+
+
+def test_a_ciam_demo_prints_what_a_program_needs(shell):
+    demo = shell.json("demo")["ciam"]
+    assert shell("demo", *ON_CIAM).splitlines() == [
+        f"export CIAM_BASE_URL={demo['base_url']}",
+        f"export CIAM_CLIENT_ID={demo['client_id']}",
+        f"export CIAM_CLIENT_ID_2={demo['client_id_2']}",
+    ]
+
+
+@pytest.mark.parametrize("name", ["client_id", "client_id_2"])
+@pytest.mark.parametrize("value", ["", "nobody", 5, None, ...], ids=repr)
+def test_a_ciam_demo_that_is_not_known_is_made_anew(shell, name, value):
+    """Both clients, and nothing of the other dialects."""
+    first = shell.json("demo")
+    path = shell.folder / "demo.json"
+    kept = json.loads(path.read_text())
+    if value is ...:
+        del kept["ciam"][name]
+    else:
+        kept["ciam"][name] = value
+    path.write_text(json.dumps(kept))
+    fresh = shell.json("demo")
+    assert not {fresh["ciam"][one] for one in ("client_id", "client_id_2")} & {
+        first["ciam"][one] for one in ("client_id", "client_id_2")
+    }
+    for dialect in ("native", "huawei", "aliyun"):
+        assert fresh[dialect] == first[dialect]
+    assert shell.json("demo") == fresh
+
+
+def test_ciam_clients_that_changed_places_are_made_anew(shell):
+    """The first keeps its users elsewhere, always."""
+    shell("demo")
+    path = shell.folder / "demo.json"
+    kept = json.loads(path.read_text())
+    one, two = kept["ciam"]["client_id"], kept["ciam"]["client_id_2"]
+    kept["ciam"] = {"client_id": two, "client_id_2": one}
+    path.write_text(json.dumps(kept))
+    fresh = shell.json("demo")["ciam"]
+    assert {fresh["client_id"], fresh["client_id_2"]}.isdisjoint({one, two})
+
+
+def test_a_suspended_ciam_demo_is_made_anew(shell):
+    """What it prints always works."""
+    first = shell.json("demo")["ciam"]
+    shell("app", "suspend", first["client_id_2"])
+    assert shell.json("demo")["ciam"] != first
+
+
+def test_the_list_of_apps_marks_which_clients_are_demos_and_which_suspended(shell):
+    demo = shell.json("demo")["ciam"]
+    shop = shell("app", "create", "shop", *ON_CIAM).strip()
+    shell("app", "suspend", demo["client_id_2"])
+    listed = shell("app", "list").split("\n")
+    (of_demo,) = [line for line in listed if f"{demo['client_id']} (demo)" in line]
+    (of_other,) = [line for line in listed if f"{demo['client_id_2']} (suspended)" in line]
+    (of_shop,) = [line for line in listed if shop in line]
+    assert "suspended" not in of_demo + of_shop
+    assert "demo)" not in of_other + of_shop
+
+
+def test_a_ciam_demo_is_not_resumed_where_a_server_listens_to_others(shell, monkeypatch):
+    """It was suspended so that the server might; other clients are as welcome as ever."""
+    demo = shell.json("demo")["ciam"]["client_id"]
+    shop = shell("app", "create", "shop", *ON_CIAM).strip()
+    for client in (demo, shop):
+        shell("app", "suspend", client)
+    seem_to_serve(shell, "0.0.0.0")  # noqa: S104
+    assert shell("app", "resume", demo) == ""
+    assert shell.code == 1
+    assert "0.0.0.0" in shell.said  # noqa: S104
+    assert shell("app", "resume", shop) == f"Resumed {shop}.\n"
+    monkeypatch.setenv("WATCHWORD_SANDBOX", "true")
+    assert shell("app", "resume", demo) == f"Resumed {demo}.\n"
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"7", b"\xff", b'{"native": {"api_key": 5}}'])
 def test_a_demo_that_cannot_be_read_is_replaced(shell, content):
     first = shell.json("demo")
@@ -152,7 +247,11 @@ def test_a_demo_that_cannot_be_read_is_replaced(shell, content):
 
 @pytest.mark.parametrize(
     "words",
-    [["demo"], ["demo", *ON_HUAWEI], ["demo", "--dialect", "aliyun"], ["demo", "--json"]],
+    [
+        ["demo"],
+        ["demo", "--json"],
+        *(["demo", "--dialect", dialect] for dialect in ("huawei", "aliyun", "ciam")),
+    ],
     ids=str,
 )
 def test_a_demo_says_where_no_server_runs(shell, words):

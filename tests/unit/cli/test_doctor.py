@@ -85,6 +85,23 @@ def test_a_long_life_and_demo_keys_are_pointed_out(shell, states):
     assert any("Demo keys" in what for what in notes)
 
 
+def test_demos_of_the_dialects_are_pointed_out_until_they_are_suspended(shell, states):
+    """By the command that ends each."""
+    demo = shell.json("demo")
+    ids = {
+        "huawei": [demo["huawei"]["domain_id"]],
+        "aliyun": [demo["aliyun"][role]["account_id"] for role in ("management", "newcomer")],
+        "ciam": [demo["ciam"]["client_id"], demo["ciam"]["client_id_2"]],
+    }
+    for dialect, names in ids.items():
+        (note,) = [what for what in states() if f"A demo of the {dialect} dialect" in what]
+        assert all(name in note for name in names)
+        command = note.partition("watchword ")[2].removesuffix(".")
+        for name in names:
+            shell(*[name if word == "ID" else word for word in command.split()])
+    assert not any("A demo of" in what for what in states())
+
+
 def test_a_relay_that_cannot_be_reached_is_broken_and_its_password_unsaid(shell):
     """The report may be shown to anybody."""
     with socket.socket() as free:

@@ -1,5 +1,6 @@
 """Apps, keys and test numbers from a shell."""
 
+import json
 from functools import partial
 
 import pytest
@@ -18,6 +19,67 @@ def test_an_app_is_made_listed_and_shown(shell, app):
     assert (listed["id"], listed["name"], listed["brand"]) == (app, "shop", "Shop")
     assert app in shell("app", "show", app)
     assert app in shell("app", "list")
+
+
+def test_an_app_may_speak_ciam(shell):
+    """It is made with a client, whose id programs are given."""
+    words = ("--dialect", "ciam", "--users", "here", "--region", "hk", "--brand", "Shop")
+    made = shell.json("app", "create", "shop", *words)
+    assert (made["name"], made["brand"]) == ("shop", "Shop")
+    assert (made["users"], made["region"]) == ("here", "HK")
+    client = {name: made[name] for name in ("client_id", "users", "region")}
+    for shown in (*shell.json("app", "list"), json.loads(shell("app", "show", made["id"]))):
+        assert shown["id"] == made["id"]
+        assert shown["ciam_clients"] == [{**client, "suspended": False, "demo": False}]
+    assert made["client_id"] in shell("app", "list")
+
+
+def test_a_ciam_app_keeps_its_users_elsewhere_unless_told(shell):
+    """And prints the id of its client."""
+    client_id = shell("app", "create", "shop", "--dialect", "ciam").strip()
+    (app,) = shell.json("app", "list")
+    (client,) = app["ciam_clients"]
+    assert (client["client_id"], client["users"], client["region"]) == (
+        client_id,
+        "elsewhere",
+        "CN",
+    )
+
+
+def test_an_app_has_no_client_unless_told(shell, app):
+    (listed,) = shell.json("app", "list")
+    assert listed["ciam_clients"] == []
+
+
+@pytest.mark.parametrize(
+    "words", [("--users", "here"), ("--users", "elsewhere"), ("--region", "CN"), ("--region", "")]
+)
+@pytest.mark.parametrize("dialect", [(), ("--dialect", "native")], ids=str)
+def test_what_only_ciam_has_is_wrong_usage_elsewhere(shell, words, dialect):
+    """And makes nothing."""
+    shell("app", "create", "shop", *dialect, *words)
+    assert shell.code == 2
+    assert "--dialect ciam" in shell.said
+    assert shell.json("app", "list") == []
+
+
+@pytest.mark.parametrize("region", ["", "XX", "001", "China"])
+def test_a_region_that_nobody_calls_from_is_refused(shell, region):
+    shell("app", "create", "shop", "--dialect", "ciam", "--region", region)
+    assert shell.code == 1
+    assert "region" in shell.said
+    assert shell.json("app", "list") == []
+
+
+def test_a_ciam_client_is_suspended_and_resumed(shell):
+    client_id = shell("app", "create", "shop", "--dialect", "ciam").strip()
+    for verb, is_suspended in (("suspend", True), ("resume", False)):
+        assert client_id in shell("app", verb, client_id)
+        (app,) = shell.json("app", "list")
+        assert app["ciam_clients"][0]["suspended"] is is_suspended
+        shell("app", verb, "nobody")
+        assert shell.code == 1
+        assert "nobody" in shell.said
 
 
 def test_an_app_that_is_not_there_is_refused(shell):

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tests.contract.acting import ANN, MINUTE, SHOP
+from tests.contract.acting import ANN, BOB, MINUTE, SHOP
 from watchword.channels.texts import ours
+from watchword.domain.challenge import State
 from watchword.domain.delivery import DeliveryState, Receipt, back_off
 from watchword.domain.destination import phone
 from watchword.errors import (
@@ -106,6 +107,33 @@ async def test_accepted_without_a_receipt_stays_accepted(acts, virtual, working)
     async with working(virtual) as work:
         await work.ended()
     assert await state(acts, issued) is DeliveryState.ACCEPTED
+
+
+async def test_a_message_to_nobody_is_handed_to_no_provider(acts, working):
+    """It is taken up and written down as any other; no code is right for it."""
+    carrier = Carrier()
+    issued = await acts.send(nobody=True)
+    async with working(carrier) as work:
+        assert (await work.ended()).state is DeliveryState.CANCELLED
+    assert not carrier.handed
+    (delivery,) = await acts.store.deliveries(SHOP.id, issued.challenge_id)
+    assert (delivery.state, delivery.tries) == (DeliveryState.CANCELLED, 1)
+    assert (await acts.store.challenge(SHOP.id, issued.challenge_id)).state is State.PENDING
+
+
+async def test_a_message_to_nobody_holds_up_no_other(acts, working):
+    """It is written down no sooner than the last real one was, and takes nobody's place; when the
+    lane ends it waits for nothing."""
+    carrier = Carrier()
+    carrier.most_at_once = 1
+    async with working(carrier) as work:
+        work.lane._took_s = 1000.0
+        hollow = await acts.send(nobody=True)
+        issued = await acts.send(to=BOB)
+        assert (await work.ended()).state is DeliveryState.ACCEPTED
+        assert await state(acts, hollow) is DeliveryState.SENDING
+    assert await state(acts, issued) is DeliveryState.ACCEPTED
+    assert await state(acts, hollow) is DeliveryState.CANCELLED
 
 
 async def test_a_refusal_is_final(acts, virtual, working):

@@ -29,6 +29,7 @@ from watchword.ports import PATIENCE, PATIENCE_S, Patience
 from watchword.stores.postgres import PostgresStore, Terms
 from watchword.stores.postgres._connections import Connections, place
 
+SLEEP = "SELECT FROM pg_sleep(0.2)"
 HELD = "SELECT FROM watchword.house FOR UPDATE"
 
 
@@ -228,6 +229,23 @@ async def test_closing_turns_away_who_waits_and_minds_nobody_who_left(address):
             await connections.fetch("SELECT 1")
     await asyncio.wait([stuck])
     await until_there_are_sessions(address, 0)
+
+
+def test_what_a_loop_was_doing_when_it_ended_leaves_no_connection_open(address):
+    """Its tasks are cancelled, and whatever they begin then is never run."""
+    kept = []
+
+    async def used():
+        connections = Connections(address, Terms(connections=1))
+        await connections.fetch("SELECT 1")
+        kept.append((connections._idle[0], asyncio.create_task(connections.fetch(SLEEP))))
+        await asyncio.sleep(0)
+        await connections.close()
+
+    asyncio.run(used())
+    connection, _ = kept[0]
+    assert connection.is_closed()
+    asyncio.run(until_there_are_sessions(address, 0))
 
 
 async def test_connections_are_no_more_than_asked_for(address):

@@ -224,7 +224,7 @@ class Connections:
             if not turn.done():
                 turn.set_exception(StoreUnavailable())
         while self._idle:
-            self._let_go(self._idle.pop())
+            self._begin_to_close(self._idle.pop())
         await asyncio.gather(*self._closing)
 
     async def _take(self, deadline: float) -> Any:
@@ -313,12 +313,18 @@ class Connections:
         """It is not trusted again, nor are those that lie idle where it was the network or the
         server. There is room for another one only when it is gone: what it asked for may still run
         on the server, and a server that is slow to answer must not be asked by more and more."""
-        closing = asyncio.create_task(self._close(connection), context=Context())
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        if self._closed:  # nobody need be left to wait for it
+            connection.terminate()
+            return
+        self._begin_to_close(connection)
         while with_idle and self._idle:
             self._idle.pop().terminate()
             self._made -= 1
+
+    def _begin_to_close(self, connection: Any) -> None:
+        closing = asyncio.create_task(self._close(connection), context=Context())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def _close(self, connection: Any) -> None:
         try:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from watchword.directory.huawei import customers
 from watchword.directory.huawei.customers import Prepared, Registration
 from watchword.domain.app import App
-from watchword.domain.challenge import Challenge, State, Verdict
-from watchword.domain.delivery import DeliveryState
+from watchword.domain.challenge import Challenge, Verdict
 from watchword.domain.destination import Destination
 from watchword.domain.purpose import Purpose
 from watchword.errors import (
@@ -17,7 +16,6 @@ from watchword.errors import (
     ProviderRefused,
     QuotaExceeded,
     RecordConflict,
-    StoreUnavailable,
 )
 from watchword.ports import Write
 from watchword.service.check import Check, check, latest
@@ -47,8 +45,9 @@ async def send_code(call: Call) -> Answer:
         cancel_if_refused=True,
     )
     issued = await sent(send, call.directory.house, call.now)
-    delivery = issued.delivery
-    if delivery is not None and await _was_refused(call, app, issued.challenge_id, delivery):
+    if issued.delivery is not None and await call.service.outcomes.was_refused(
+        app.id, issued.challenge_id, issued.delivery, call.service.store
+    ):
         raise ProviderRefused
     return replies.done()
 
@@ -87,19 +86,6 @@ async def check_identity(call: Call) -> Answer:
 def _subject(partner_id: str, customer_id: str = "") -> bytes:
     """What a code is bound to besides its address: the partner, and whose bank card it is about."""
     return f"huawei {partner_id} {customer_id}".encode()
-
-
-async def _was_refused(call: Call, app: App, challenge_id: str, delivery: int) -> bool:
-    """Whether the carrier refused the message for good, or another one to the same address, which
-    ended this code too. A send whose code newer ones have replaced was not refused."""
-    store = call.service.store
-    state = await call.service.outcomes.outcome(delivery, store)
-    if state is not DeliveryState.CANCELLED:
-        return state is DeliveryState.FAILED
-    try:
-        return (await store.challenge(app.id, challenge_id)).state is State.CANCELLED
-    except StoreUnavailable:  # the send stands, whatever can be learnt of it now
-        return False
 
 
 async def _challenge(call: Call, app: App, destination: Destination) -> Challenge:

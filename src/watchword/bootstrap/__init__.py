@@ -1,0 +1,211 @@
+"""Settings in, a running service out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+import msgspec
+
+from watchword import log
+from watchword.bootstrap import carriers, dialects
+from watchword.bootstrap.carriers import CARRIES
+from watchword.bootstrap.stores import Stage, disciplined, migrate, now, opened, ring, stage
+from watchword.channels.texts import ours
+from watchword.config import Settings
+from watchword.directory.aliyun import Aliyun
+from watchword.directory.apps import Apps
+from watchword.directory.ciam import Ciam
+from watchword.directory.huawei import Huawei
+from watchword.domain.delivery import DeliveryState, Handover, Leased
+from watchword.domain.keys import KeyRing
+from watchword.errors import StoreUnavailable
+from watchword.ports import Captcha, Clock, Inbox, Provider, Store
+from watchword.providers import virtual
+from watchword.service.await_outcome import Outcomes
+from watchword.service.deliver import Lane
+from watchword.service.house import House
+from watchword.service.sweep import sweep
+
+__all__ = ["CARRIES", "Service", "Stage", "bootstrap", "migrate", "now", "opened", "stage"]
+
+_REST_S = 1.0
+_QUIET_S = 60.0
+_LOOK_EVERY_S = 5.0
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """The running whole. `house` has the native dialect's terms. `providers` go by channel; `demo`
+    tells of demo credentials. While there are any, or a virtual carrier, `serve` stays on loopback.
+    """
+
+    settings: Settings
+    clock: Clock
+    keys: KeyRing
+    store: Store
+    house: House
+    apps: Apps
+    providers: Mapping[str, Provider]
+    inbox: Inbox | None
+    lanes: Sequence[Lane]
+    outcomes: Outcomes
+    proxies: Sequence[IPv4Network | IPv6Network]
+    huawei: Huawei
+    aliyun: Aliyun
+    ciam: Ciam
+    demo: bool
+
+    @property
+    def virtual(self) -> bool:
+        return self.inbox is not None or self.demo
+
+    def stir(self, channel: str) -> None:
+        """Something was queued for this channel."""
+        for lane in self.lanes:
+            if lane.channel == channel:
+                lane.stir()
+
+    async def deliver(self) -> None:
+        """Deliver and sweep until cancelled. A defect in one lane is told, and the lane goes on."""
+        async with asyncio.TaskGroup() as group:
+            for lane in self.lanes:
+                group.create_task(_for_ever(lane.channel, lane.run))
+            group.create_task(_for_ever("sweep", lambda: sweep(self.store, self.clock)))
+
+
+@asynccontextmanager
+async def bootstrap(
+    settings: Settings, *, clock: Clock | None = None, deliver: bool = True
+) -> AsyncIterator[Service]:
+    """Open everything, and close it again; `deliver` also delivers and sweeps meanwhile. Without a
+    `clock`, this machine's is held to the store's.
+
+    Raises ConfigInvalid and StoreUnavailable.
+    """
+    chosen, captchas = carriers.chosen(settings), carriers.captcha_settings(settings)
+    async with AsyncExitStack() as closing:
+        store = await closing.enter_async_context(opened(settings))
+        clock = clock or disciplined(store)
+        keys = await ring(settings, store, clock())
+        providers = carriers.providers(settings, chosen, keys, clock)
+        for provider in set(providers.values()):
+            closing.push_async_callback(provider.close)
+        kinds = carriers.captchas(captchas, keys)
+        for kind in kinds.values():
+            closing.push_async_callback(kind.close)
+        service = await _service(settings, keys, store, providers, kinds, clock)
+        if not settings.address.is_embedded:
+            watching = asyncio.create_task(_for_ever("store", lambda: _watch_over(store)))
+            closing.push_async_callback(_end, watching)
+        if deliver:
+            store.watch(service.stir)
+            task = asyncio.create_task(service.deliver())
+            closing.push_async_callback(_end, task)
+        yield service
+
+
+async def _service(
+    settings: Settings,
+    keys: KeyRing,
+    store: Store,
+    providers: Mapping[str, Provider],
+    captchas: Mapping[str, Captcha],
+    clock: Clock,
+) -> Service:
+    apps = Apps(store, keys)
+    inbox = next((p for p in providers.values() if isinstance(p, virtual.Virtual)), None)
+    lanes: dict[str, Lane] = {}
+    house = dialects.house(settings, keys, store, providers, lambda channel: lanes[channel].stir())
+    for channel, provider in providers.items():
+        lanes[channel] = Lane(channel, provider, ours(), house, clock)
+    outcomes = Outcomes()
+    for channel, lane in lanes.items():
+        lane.watchers += [outcomes.tell, _Weather(channel).tell]
+    huawei = dialects.huawei(settings, house, apps)
+    aliyun = dialects.aliyun(settings, house, apps)
+    ciam = dialects.ciam(settings, house, apps, captchas)
+    return Service(
+        settings=settings,
+        clock=clock,
+        keys=keys,
+        store=store,
+        house=house,
+        apps=apps,
+        providers=providers,
+        inbox=inbox,
+        lanes=tuple(lanes.values()),
+        outcomes=outcomes,
+        proxies=[ip_network(proxy, strict=False) for proxy in settings.trusted_proxies],
+        huawei=huawei,
+        aliyun=aliyun,
+        ciam=ciam,
+        demo=await _has_demo(apps, huawei, aliyun, ciam, clock()),
+    )
+
+
+async def _has_demo(apps: Apps, huawei: Huawei, aliyun: Aliyun, ciam: Ciam, now: datetime) -> bool:
+    return (
+        any(key.demo for key in await apps.keys(now))
+        or any(one.demo and not one.suspended for one in await huawei.accounts.accounts(now))
+        or any(one.demo and not one.suspended for one in await aliyun.accounts.accounts(now))
+        or any(one.demo and not one.suspended for one in await ciam.clients.clients(now))
+    )
+
+
+async def _for_ever(task: str, run: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await run()
+        except Exception as defect:
+            log.events().error("task_failed", task=task, error=type(defect).__name__)
+            await asyncio.sleep(_REST_S)
+
+
+async def _watch_over(store: Store) -> None:
+    """Tell when a store on a server is away, and when it is back."""
+    is_away = False
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        try:
+            await store.ready()
+        except StoreUnavailable as trouble:
+            if not is_away:
+                log.events().warning("store_unavailable", reason=str(trouble))
+            is_away = True
+        else:
+            if is_away:
+                log.events().info("store_available")
+            is_away = False
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+class _Weather:
+    """Tells when a provider turns unavailable and when it is back, once a minute at the most."""
+
+    def __init__(self, channel: str) -> None:
+        self._channel = channel
+        self._told_down = False
+        self._quiet_until = 0.0
+
+    def tell(self, leased: Leased, handover: Handover) -> None:
+        if handover.state is DeliveryState.CANCELLED:  # it was handed to no provider
+            return
+        is_down = handover.state is DeliveryState.QUEUED
+        if is_down is self._told_down or time.monotonic() < self._quiet_until:
+            return
+        self._told_down, self._quiet_until = is_down, time.monotonic() + _QUIET_S
+        if is_down:
+            log.events().warning(
+                "provider_unavailable", channel=self._channel, reason=handover.reason
+            )
+        else:
+            log.events().info("provider_available", channel=self._channel)

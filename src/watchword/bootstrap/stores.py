@@ -1,0 +1,139 @@
+"""The store that the settings name, and the key ring that belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from watchword import keyring
+from watchword.config import Settings
+from watchword.domain.keys import KeyRing
+from watchword.errors import ConfigInvalid, RecordConflict
+from watchword.ports import Clock, Store, Write
+from watchword.stores import sqlite
+
+if TYPE_CHECKING:
+    from watchword.stores import postgres
+
+_KEYRING, _FINGERPRINT = "keyring", "fingerprint"
+
+
+class Stage(Enum):
+    """How far a store has come. From its first start on, a key ring belongs to it."""
+
+    ABSENT = "absent"
+    MADE = "made"
+    STARTED = "started"
+
+
+async def stage(settings: Settings) -> Stage:
+    """Look at the store, and make nothing. Raises StoreUnavailable."""
+    if not await _is_made(settings):
+        return Stage.ABSENT
+    async with opened(settings) as store:
+        pinned = await _pinned(store, now() + store.offset)
+    return Stage.MADE if pinned is None else Stage.STARTED
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Store]:
+    """The store alone, made or brought up to date where that is needed. Raises StoreUnavailable."""
+    store: Store
+    if settings.address.is_embedded:
+        store = await sqlite.SqliteStore.open(settings.store_path)
+    else:
+        from watchword.stores import postgres  # its driver is loaded only where it is used
+
+        store = await postgres.PostgresStore.open(settings.address.whole, _terms(settings))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def migrate(settings: Settings) -> tuple[int, int]:
+    """Make the store, or bring it up to date; from which version to which. Raises
+    StoreUnavailable."""
+    if settings.address.is_embedded:
+        return await sqlite.migrate(settings.store_path)
+    from watchword.stores import postgres
+
+    return await postgres.migrate(settings.address.whole, _terms(settings))
+
+
+async def ring(settings: Settings, store: Store, now: datetime) -> KeyRing:
+    """The ring that the store was first started under, or a new one for a new store: under another
+    no code would be right, and every limit would begin anew. Raises ConfigInvalid."""
+    path, pinned = settings.keyring_path, await _pinned(store, now)
+    # The store was asked first: whoever pins a ring has made its file before.
+    is_new = not path.exists()
+    if is_new and pinned is not None:
+        raise ConfigInvalid([f"keys.path: {_lost(settings)}"])
+    keys = keyring.load_or_make(path)
+    if (pinned or await _pin(keys, store, now)) == keys.fingerprint.encode():
+        return keys
+    if is_new:  # another process was first; nothing was made under this one
+        path.unlink(missing_ok=True)
+        raise ConfigInvalid([f"keys.path: {_lost(settings)}"])
+    raise ConfigInvalid([f"keys.path: {_another(settings)}"])
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def disciplined(store: Store) -> Clock:
+    """This machine's clock, set to the store's: processes that share one agree on the time."""
+    return lambda: now() + store.offset
+
+
+async def _is_made(settings: Settings) -> bool:
+    if settings.address.is_embedded:
+        path = settings.store_path
+        return path.is_file() and path.stat().st_size > 0
+    from watchword.stores import postgres
+
+    return await postgres.exists(settings.address.whole, _terms(settings))
+
+
+def _terms(settings: Settings) -> postgres.Terms:
+    from watchword.stores import postgres
+
+    given = settings.postgresql
+    return postgres.Terms(connections=given.connections, pgbouncer=given.pgbouncer)
+
+
+def _lost(settings: Settings) -> str:
+    path = settings.keyring_path
+    if settings.address.is_embedded:
+        return f"the store is here but its key ring is not; restore your copy to {path}."
+    return (
+        f"this store was made under another key ring; restore your copy to {path}, or copy "
+        "keyring.json of the first machine there."
+    )
+
+
+def _another(settings: Settings) -> str:
+    said = "this store was made under another key ring"
+    if settings.address.is_embedded:
+        return f"{said}."
+    return (
+        f"{said} than {settings.keyring_path}; put that one aside, and copy keyring.json of the "
+        "first machine there."
+    )
+
+
+async def _pin(keys: KeyRing, store: Store, now: datetime) -> bytes | None:
+    """Keep the ring's fingerprint, unless another is kept; which is it now?"""
+    pinned = Write(kind=_KEYRING, key=_FINGERPRINT, version=0, body=keys.fingerprint.encode())
+    with suppress(RecordConflict):
+        await store.write([pinned], now)
+    return await _pinned(store, now)
+
+
+async def _pinned(store: Store, now: datetime) -> bytes | None:
+    found = await store.record(_KEYRING, _FINGERPRINT, now)
+    return found.body if found else None

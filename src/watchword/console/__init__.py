@@ -1,0 +1,1 @@
+"""Pages for people: the demonstration of the CIAM dialect, and what they are made of."""

@@ -1,0 +1,1 @@
+"""The CIAM dialect: contracts/ciam.md."""
