@@ -561,9 +561,10 @@ def test_nothing_moves_from_state_to_state(someone, language):
         assert page.evaluate("document.scrollingElement.scrollWidth") == 320
 
 
-def test_what_can_be_pressed_is_big_enough(someone):
-    """44 pixels each way for a thumb, on the narrowest of phones."""
-    with someone(viewport={"width": 320, "height": 800}) as visitor:
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_what_can_be_pressed_is_big_enough(someone, language):
+    """44 pixels each way for a thumb, on the narrowest of phones, however narrow the letters."""
+    with someone(f"lang={language}", viewport={"width": 320, "height": 800}) as visitor:
         small = {}
         for state in walked(visitor):
             for box in visitor.page.evaluate(SIZES):
@@ -581,7 +582,8 @@ SIZES = """() => {
             const box = each.getBoundingClientRect();
             const around = getComputedStyle(each, "::before");
             const width = Math.max(box.width, parseFloat(around.width) || 0);
-            return { what: each.className || each.id, width, height: box.height };
+            const what = each.className || each.id || each.textContent;
+            return { what, width, height: box.height };
         });
 }"""
 
