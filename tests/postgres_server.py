@@ -30,6 +30,8 @@ from uuid import uuid4
 import asyncpg
 import psutil
 
+from tests.processes import kill_family
+
 T = TypeVar("T")
 Rows = list[tuple[Any, ...]]
 
@@ -251,11 +253,8 @@ class Postgres(Server):
         self._end_by(signal.SIGINT)
 
     def kill(self) -> None:
-        """The whole family at once, its parent first so that nobody is born again."""
-        parent = psutil.Process(self.pid)
-        family = [parent, *parent.children(recursive=True)]
-        for one in family:
-            one.kill()
+        """The whole family at once."""
+        family = kill_family(self.pid)
         self._end_by(signal.SIGKILL)
         deadline = time.monotonic() + DEADLINE_S
         while any(_lives(one) for one in family):

@@ -5,6 +5,7 @@ import gzip
 import json
 import socket
 import ssl
+import threading
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -114,9 +115,14 @@ async def serving(server, *, host="127.0.0.1", tls=None):
         await rounds()
 
 
-def speaking(place, **terms):
+@asynccontextmanager
+async def speaking(place, **terms):
     usual = {"name": "acme", "timeout": timedelta(seconds=DEADLINE_S), "allow_private": True}
-    return Http(place, **{**usual, **terms})
+    http = Http(place, **{**usual, **terms})
+    try:
+        yield http
+    finally:
+        await http.close()
 
 
 async def test_a_form_goes_out_encoded():
@@ -313,13 +319,12 @@ async def test_a_private_address_needs_leave_whatever_it_is_called(host):
 
 def resolving(monkeypatch, *answers):
     """A name server that says each of these once, in turn; how often it was asked."""
-    loop = asyncio.get_running_loop()
     left = list(answers)
 
-    async def getaddrinfo(host, port, **_):
+    def getaddrinfo(host, port, **_):
         return [(0, 0, 0, "", (address, port)) for address in left.pop(0)]
 
-    monkeypatch.setattr(type(loop), "getaddrinfo", lambda _, *at, **more: getaddrinfo(*at, **more))
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return left
 
 
@@ -329,6 +334,32 @@ async def test_a_name_is_asked_for_once_and_what_it_gave_is_connected_to(monkeyp
         left = resolving(monkeypatch, ["127.0.0.1"], ["127.0.0.9"])
         assert (await http.post(form={})).status == 200
     assert left == [["127.0.0.9"]]
+
+
+async def test_a_silent_name_server_holds_up_nobody_else(monkeypatch):
+    """Whoever speaks to that service is told in time, and shares one question; names of others are
+    looked up meanwhile, by the event loop's own few threads."""
+    asked, answering, system = [], threading.Event(), socket.getaddrinfo
+
+    def getaddrinfo(host, *at, **more):
+        if host != "silent.example":
+            return system(host, *at, **more)
+        asked.append(host)
+        answering.wait(DEADLINE_S)
+        raise socket.gaierror(socket.EAI_AGAIN, "silent")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    place = Place(scheme="http", host="silent.example", port=80)
+    terms = {"timeout": timedelta(seconds=0.05), "connections": 40}
+    try:
+        async with speaking(place, **terms) as http, asyncio.timeout(DEADLINE_S / 2):
+            asking = [http.post(form={}) for _ in range(40)]
+            failures = await asyncio.gather(*asking, return_exceptions=True)
+            assert {str(each) for each in failures} == {"acme: it cannot be reached in time."}
+            assert await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+            assert asked == ["silent.example"]
+    finally:
+        answering.set()
 
 
 async def test_the_next_address_is_tried_where_one_is_dead(monkeypatch):

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.contract import places
+from tests.processes import kill_family
 from watchword import config
 
 ROOT = Path(__file__).parent.parent.parent
@@ -31,12 +32,8 @@ def eventually(look, what):
 
 
 def kill(house):
-    """The whole family at once, its parent first so that nobody is born again; until the store,
-    too, is done with what they asked of it."""
-    parent = psutil.Process(house.process.pid)
-    family = [parent, *parent.children(recursive=True)]
-    for one in family:
-        one.kill()
+    """The whole family at once; until the store, too, is done with what they asked of it."""
+    family = kill_family(house.process.pid)
     house.process.wait()
     _, alive = psutil.wait_procs(family, DEADLINE_S)
     assert not alive

@@ -1,11 +1,9 @@
 """kill -9 while directories are enabled and phones bound: a code is used up if and only if its
 effect is there."""
 
-import random
-import threading
 import urllib.error
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http.client import HTTPException
 from urllib.parse import urlsplit
 
@@ -23,12 +21,10 @@ from tests.whole.aliyun import (
     phone,
     refusal,
 )
-from tests.whole.conftest import eventually, kill
-from tests.whole.trouble import is_whole
+from tests.whole.trouble import is_whole, killed_under_load
 
 pytestmark = pytest.mark.filterwarnings(VENDORS_WARNINGS)
 
-CALLERS = 8
 NEWCOMERS = 30
 BOUND = (409, "AccountSecureMobileAlreadyExists")
 ELSEWHERE = (409, "NotSupport.AccountInAnotherResourceDirectory")
@@ -114,20 +110,6 @@ class Callers:
         self.asked.append(msgspec.structs.replace(act, was_told=True))
 
 
-def under_load_until_killed(house, callers):
-    """Acts on their way, then SIGKILL, at a moment that nobody chose."""
-    endpoint = urlsplit(house.announced()["base_url"]).netloc
-    before = callers.told
-    with ThreadPoolExecutor(CALLERS) as threads:
-        working = [threads.submit(callers.until_killed, endpoint) for _ in range(CALLERS)]
-        eventually(lambda: callers.told > before + CALLERS, "some work")
-        threading.Event().wait(random.random() / 2)  # the dice, not a wait for anything
-        kill(house)
-        for one in working:
-            one.result()
-    hang_up()
-
-
 @pytest.mark.parametrize(
     "rounds", [pytest.param(3, id="3"), pytest.param(30, id="30", marks=pytest.mark.soak)]
 )
@@ -140,7 +122,9 @@ def test_kill_9_leaves_no_code_without_its_effect(house, rounds):
     for number in range(rounds):
         callers.newcomers += accounts.newcomers(NEWCOMERS - len(callers.newcomers))
         house.process = house.start("--workers", str(1 + number % 2))
-        under_load_until_killed(house, callers)
+        endpoint = urlsplit(house.announced()["base_url"]).netloc
+        killed_under_load(house, partial(callers.until_killed, endpoint), lambda: callers.told)
+        hang_up()
         assert is_whole(house)
     used = used_up(house)
     with house.serving() as serving:

@@ -4,7 +4,6 @@ no pass is good twice, and a code is used up if and only if its user exists."""
 import itertools
 import json
 import random
-import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -26,12 +25,11 @@ from tests.whole.ciam import (
     token_of,
     told,
 )
-from tests.whole.conftest import eventually, kill
+from tests.whole.conftest import eventually
 from tests.whole.test_kill import SETTLED
-from tests.whole.trouble import in_state, is_whole, unsettled
+from tests.whole.trouble import CALLERS, in_state, is_whole, killed_under_load, unsettled
 from watchword.domain.destination import phone
 
-CALLERS = 8
 LIVES = "[captcha]\nttl_s = 3600\npass_ttl_s = 3600\n"
 """Till the last kill is over."""
 SETTINGS = f"[limits]\nby_network = false\n{LIVES}{LITTLE_WORK}"
@@ -91,18 +89,6 @@ class Callers:
         life.registered = told(program.register(life.to, life.code))
 
 
-def under_load_until_killed(house, callers, demo):
-    """Numbers on their way, then SIGKILL, at a moment that nobody chose."""
-    before = callers.told
-    with Place(house, house.announced(), demo) as place, ThreadPoolExecutor(CALLERS) as threads:
-        working = [threads.submit(callers.until_killed, place) for _ in range(CALLERS)]
-        eventually(lambda: callers.told > before + CALLERS, "some work")
-        threading.Event().wait(random.random() / 2)  # the dice, not a wait for anything
-        kill(house)
-        for one in working:
-            one.result()
-
-
 @pytest.mark.parametrize(
     "rounds", [pytest.param(2, id="2"), pytest.param(30, id="30", marks=pytest.mark.soak)]
 )
@@ -115,7 +101,8 @@ def test_kill_9_loses_nothing_and_lets_nobody_in_twice(house, rounds):
     callers = Callers(demo["ciam"]["client_id_2"])
     for number in range(rounds):
         house.process = house.start("--workers", str(1 + number % 2))
-        under_load_until_killed(house, callers, demo)
+        with Place(house, house.announced(), demo) as place:
+            killed_under_load(house, partial(callers.until_killed, place), lambda: callers.told)
         in_flight |= in_state(house, "sending")
         assert is_whole(house)
     with house.serving() as serving, Place(house, serving, demo) as place:

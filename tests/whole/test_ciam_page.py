@@ -761,6 +761,8 @@ def test_any_site_can_embed_the_component(browser, house, kind):
     and a form sends the pass along. Where no Worker may start, the page itself computes."""
     with browser.new_context() as context:
         visitor = Visitor(context.new_page(), house, next(numbers))
+        asked = []
+        visitor.page.on("request", lambda request: asked.append((request.method, request.url)))
         with another_origin(house, kind, visitor.number) as url:
             visitor.page.goto(url)
             if kind == "jigsaw":
@@ -772,5 +774,7 @@ def test_any_site_can_embed_the_component(browser, house, kind):
             sent = json.loads(visitor.sent[-1].request.post_data or "{}")
             assert kept == sent["captcha_token"]
             assert browsers.barriers(visitor.page) == []
+        captchas = [url for method, url in asked if method == "GET" and "/sdk/captcha" in url]
+        assert len(captchas) == 1
         assert visitor.wrong == []
         assert visitor.code()

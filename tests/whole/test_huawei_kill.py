@@ -1,15 +1,13 @@
 """kill -9 while customers are registered: a code is used up if and only if its customer exists."""
 
 import random
-import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 import pytest
 from huaweicloudsdkcore.exceptions.exceptions import ConnectionException, RequestTimeoutException
 
-from tests.whole.conftest import eventually, kill
 from tests.whole.huawei import (
     SETTINGS,
     VENDORS_WARNINGS,
@@ -19,11 +17,10 @@ from tests.whole.huawei import (
     mail_server,
     refusal,
 )
-from tests.whole.trouble import is_whole
+from tests.whole.trouble import is_whole, killed_under_load
 
 pytestmark = pytest.mark.filterwarnings(VENDORS_WARNINGS)
 
-CALLERS = 8
 GONE = (ConnectionException, RequestTimeoutException)
 USED = (400, "CBC.99004008")
 
@@ -77,19 +74,6 @@ def register(partner, asked, **more):
     return partner.register(asked.address, asked.code, **named)
 
 
-def under_load_until_killed(house, callers):
-    """Registrations on their way, then SIGKILL, at a moment that nobody chose."""
-    base_url = house.announced()["base_url"]
-    before = callers.told
-    with ThreadPoolExecutor(CALLERS) as threads:
-        working = [threads.submit(callers.until_killed, base_url) for _ in range(CALLERS)]
-        eventually(lambda: callers.told > before + CALLERS, "some work")
-        threading.Event().wait(random.random() / 2)  # the dice, not a wait for anything
-        kill(house)
-        for one in working:
-            one.result()
-
-
 @pytest.mark.parametrize(
     "rounds", [pytest.param(3, id="3"), pytest.param(30, id="30", marks=pytest.mark.soak)]
 )
@@ -101,7 +85,8 @@ def test_kill_9_leaves_no_code_without_its_customer(house, rounds):
         callers = Callers(created(house), mailboxes)
         for number in range(rounds):
             house.process = house.start("--workers", str(1 + number % 2))
-            under_load_until_killed(house, callers)
+            base_url = house.announced()["base_url"]
+            killed_under_load(house, partial(callers.until_killed, base_url), lambda: callers.told)
             assert is_whole(house)
         with (
             house.serving() as serving,

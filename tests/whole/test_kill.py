@@ -8,26 +8,24 @@ import asyncio
 import json
 import random
 import re
-import threading
 import uuid
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
+from functools import partial
 
 import httpx2
 import pytest
 
 from tests.smtp_server import receiving
-from tests.whole.conftest import DEADLINE_S, eventually, kill
-from tests.whole.trouble import in_state, is_whole, unsettled
+from tests.whole.conftest import DEADLINE_S, eventually
+from tests.whole.trouble import in_state, is_whole, killed_under_load, unsettled
 from watchword.bootstrap import bootstrap
 from watchword.domain.destination import phone
 from watchword.domain.purpose import Purpose
 from watchword.service.issue import Send, issue
 
-CALLERS = 8
 SLOWEST_RELAY_S = 0.05
 SETTINGS = """
 [providers.virtual]
@@ -161,20 +159,9 @@ class Caller:
             raise
 
 
-def under_load_until_killed(house, key, ledger, mail):
-    """Callers at work, then SIGKILL, at a moment that nobody chose."""
-    serving = house.announced()
-    before = ledger.seen
-    with ThreadPoolExecutor(CALLERS) as callers:
-        working = [
-            callers.submit(Caller(serving["base_url"], key, ledger, mail).run)
-            for _ in range(CALLERS)
-        ]
-        eventually(lambda: ledger.seen > before + CALLERS, "some work")
-        threading.Event().wait(random.random())  # the dice, not a wait for anything
-        kill(house)
-        for one in working:
-            one.result()
+def until_killed(*given):
+    """What each of several callers does."""
+    Caller(*given).run()
 
 
 @pytest.mark.parametrize(
@@ -188,7 +175,9 @@ def test_kill_9_loses_nothing_and_repeats_nothing(house, rounds):
         key = json.loads(house.run("demo", "--json").stdout)["native"]["api_key"]
         for number in range(rounds):
             house.process = house.start("--workers", str(1 + number % 2))
-            under_load_until_killed(house, key, ledger, mail)
+            base_url = house.announced()["base_url"]
+            work = partial(until_killed, base_url, key, ledger, mail)
+            killed_under_load(house, work, lambda: ledger.seen)
             in_flight |= in_state(house, "sending")
             assert is_whole(house)
         with house.serving() as serving:

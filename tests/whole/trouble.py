@@ -1,14 +1,19 @@
-"""A disk that fails on demand, and a look at what the server left on it."""
+"""A disk that fails on demand, a kill under load, and a look at what the server left behind."""
 
+import random
 import resource
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.whole.conftest import House
+from tests.whole.conftest import House, eventually, kill
 
 SHIM = Path(__file__).with_name("failing_disk.c")
+CALLERS = 8
+"""As many as work at once until the server is killed."""
 
 
 class FailingDisk:
@@ -41,6 +46,19 @@ class FailingDisk:
             yield
         finally:
             self.switch.unlink()
+
+
+def killed_under_load(house: House, work: Callable[[], None], told: Callable[[], int]) -> None:
+    """Callers that work until nobody answers, then SIGKILL, at a moment that nobody chose; `told`
+    says how many answers they have had."""
+    before = told()
+    with ThreadPoolExecutor(CALLERS) as threads:
+        working = [threads.submit(work) for _ in range(CALLERS)]
+        eventually(lambda: told() > before + CALLERS, "some work")
+        threading.Event().wait(random.random())  # the dice, not a wait for anything
+        kill(house)
+        for one in working:
+            one.result()
 
 
 def counts(house: House) -> dict[str, int]:

@@ -3,7 +3,8 @@
 Scheme, host and port are those of the settings; what a message brings goes, encoded, into path,
 form or body. No redirect is followed, no cookie kept, no proxy taken from the environment:
 httpcore2, the engine of httpx2, does none of that. A name is resolved here, and what it gives is
-connected to only where it is public, so that no name server can lead us into our own network.
+connected to only where it is public, so that no name server can lead us into our own network; nor
+can one that is silent hold up more than those who speak to this service.
 
 A failure is ProviderUnavailable as long as nothing of the request has gone out, and OutcomeUnknown
 from then on, until a whole answer is in. A reason holds our own words, never the service's.
@@ -15,11 +16,12 @@ import asyncio
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import timedelta
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -97,17 +99,6 @@ class Http:
             keepalive_expiry=_IDLE_S,
             network_backend=_Guarded(allow_private),
         )
-
-    async def __aenter__(self) -> Http:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def post(
         self,
@@ -222,11 +213,13 @@ class _Begun:
 
 
 class _Guarded(httpcore2.AsyncNetworkBackend):
-    """Resolves names itself, and connects to the very addresses that it looked at."""
+    """Resolves the name of one service itself, and connects to the very addresses that it looked
+    at."""
 
     def __init__(self, allow_private: bool) -> None:
         self._allow_private = allow_private
         self._sockets = httpcore2.AnyIOBackend()
+        self._looking: asyncio.Future[list[str]] | None = None
 
     async def connect_tcp(
         self,
@@ -246,14 +239,42 @@ class _Guarded(httpcore2.AsyncNetworkBackend):
         raise failure
 
     async def _addresses(self, host: str, port: int) -> list[str]:
-        """In the order in which the system would try them, the first few. Raises _Refused."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = dict.fromkeys(str(end[0]) for *_, end in found)
+        """In the order in which the system would try them, the first few. Whoever comes while one
+        waits for them waits with him. Raises _Refused."""
+        if self._looking is None or self._looking.done():
+            self._looking = _looked_up(host, port)
+        addresses = await asyncio.shield(self._looking)
         allowed = [each for each in addresses if self._allow_private or is_public(ip_address(each))]
         if not allowed:
             raise _Refused
         return allowed[:_MOST_ADDRESSES]
+
+
+def _looked_up(host: str, port: int) -> asyncio.Future[list[str]]:
+    """All addresses of a name, asked for in a thread of its own: a silent name server keeps it for
+    ten seconds and more, and the few that the event loop has are everybody's."""
+    loop = asyncio.get_running_loop()
+    addresses: asyncio.Future[list[str]] = loop.create_future()
+    addresses.add_done_callback(_seen)
+
+    def look() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            told = partial(addresses.set_exception, error)
+        else:
+            told = partial(addresses.set_result, list(dict.fromkeys(str(e[0]) for *_, e in found)))
+        with suppress(RuntimeError):  # the event loop has ended meanwhile
+            loop.call_soon_threadsafe(told)
+
+    threading.Thread(target=look, name=f"look up {host}", daemon=True).start()
+    return addresses
+
+
+def _seen(future: asyncio.Future[list[str]]) -> None:
+    """Whoever waited may be gone by now."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _behind_nat64(address: IPv6Address) -> IPv4Address | None:

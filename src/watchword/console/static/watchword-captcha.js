@@ -224,6 +224,7 @@ class WatchwordCaptcha extends HTMLElement {
   #part = (name) => this.#root.querySelector(`.${name}`);
   #work = new AbortController(); // everything asked for the captcha on show
   #captcha = null;
+  #isShown = false; // an element that is upgraded is told of its attributes first
   #kind = "jigsaw";
   #state = "loading";
   #words = WORDS.en;
@@ -239,17 +240,19 @@ class WatchwordCaptcha extends HTMLElement {
   }
 
   connectedCallback() {
+    this.#isShown = true;
     this.#kind = this.getAttribute("kind") === "altcha" ? "altcha" : "jigsaw";
     this.#speak();
     this.refresh();
   }
 
   disconnectedCallback() {
+    this.#isShown = false;
     this.#work.abort();
   }
 
   attributeChangedCallback(name, before, now) {
-    if (!this.isConnected || before === now) return;
+    if (!this.#isShown || before === now) return;
     if (name === "lang") return this.#speak();
     if (name === "kind") return this.#use(now === "altcha" ? "altcha" : "jigsaw");
     if (name !== "sender" || this.#state === "passed") this.refresh();
