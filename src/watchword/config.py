@@ -37,6 +37,7 @@ _SERVER = re.compile(
 _PLAIN = re.compile(r"[!-~]+")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(?::\d{1,5})?")
 _ORIGIN = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{2,8})*")
 _OPTIONS = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "target_session_attrs": (
@@ -83,10 +84,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = 5
     resend_interval_s: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 60
     resend: Literal["same", "newest", "any"] = "same"
-    languages: Annotated[tuple[Literal["en-us", "zh-cn"], ...], msgspec.Meta(min_length=1)] = (
-        "en-us",
-        "zh-cn",
-    )
+    languages: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("en-us", "zh-cn")
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -178,6 +176,12 @@ class Captcha(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Settings of each kind; its module says what it needs."""
 
 
+class Texts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The folder of own texts, which are laid over those that come with watchword."""
+
+    folder: str = "templates"
+
+
 class Channels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which provider carries a channel; "" is the virtual one while no other provider is set."""
 
@@ -233,6 +237,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     aliyun: Aliyun = Aliyun()
     ciam: Ciam = Ciam()
     captcha: Captcha = Captcha()
+    texts: Texts = Texts()
     channels: Channels = Channels()
     providers: Mapping[str, Confidential] = {}
     """Settings of each provider by its name; the provider's module says what it needs. Values
@@ -253,6 +258,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def keyring_path(self) -> Path:
         return self.folder / self.keys.path
+
+    @property
+    def texts_folder(self) -> Path:
+        return self.folder / self.texts.folder
 
     @property
     def store_path(self) -> Path:
@@ -463,6 +472,11 @@ class _Reading:
                 self.mistake(
                     "ciam.origins", f'"{origin}" is none: write https://host[:port], or *.'
                 )
+        for language in settings.policy.languages:
+            if not _LANGUAGE.fullmatch(language):
+                right = language.strip().lower().replace("_", "-")
+                hint = f"write {right}" if _LANGUAGE.fullmatch(right) else "write it as in en-us"
+                self.mistake("policy.languages", f'"{language}" is no language: {hint}.')
         for channel, provider in msgspec.structs.asdict(settings.channels).items():
             if provider and provider not in provider_names():
                 self._no_provider(f"channels.{channel}", provider)

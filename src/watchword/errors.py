@@ -139,6 +139,10 @@ class KeyUnknown(WatchwordError):
 class ConfigInvalid(WatchwordError):
     """The settings are wrong."""
 
-    def __init__(self, mistakes: Sequence[str]) -> None:
+    def __init__(
+        self, mistakes: Sequence[str], *, heading: str = "The settings are wrong:"
+    ) -> None:
+        """`heading` is what a person reads above them."""
         super().__init__("\n".join(mistakes))
         self.mistakes = tuple(mistakes)
+        self.heading = heading

@@ -295,8 +295,10 @@ class Texts(Protocol):
         key: str,
         to: str,
         expires_at: datetime | None = None,
+        app: str = "",
     ) -> Message:
-        """Say it in this language or the nearest one offered. Raises ChannelUnavailable."""
+        """Say it as this app does, in this language or the nearest one offered. Raises
+        ChannelUnavailable."""
 
 
 class Provider(Protocol):

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 import msgspec
 
 from watchword import log
-from watchword.bootstrap import carriers, dialects
+from watchword.bootstrap import carriers, dialects, wording
 from watchword.bootstrap.carriers import CARRIES
 from watchword.bootstrap.stores import Stage, disciplined, migrate, now, opened, ring, stage
 from watchword.channels.texts import ours
@@ -97,7 +97,7 @@ async def bootstrap(
         kinds = carriers.captchas(captchas, keys)
         for kind in kinds.values():
             closing.push_async_callback(kind.close)
-        service = await _service(settings, keys, store, providers, kinds, clock)
+        service = await _service(settings, keys, store, providers, kinds, clock, speaks=deliver)
         if not settings.address.is_embedded:
             watching = asyncio.create_task(_for_ever("store", lambda: _watch_over(store)))
             closing.push_async_callback(_end, watching)
@@ -115,13 +115,17 @@ async def _service(
     providers: Mapping[str, Provider],
     captchas: Mapping[str, Captcha],
     clock: Clock,
+    *,
+    speaks: bool,
 ) -> Service:
     apps = Apps(store, keys)
+    # Who delivers nothing says nothing: a wrong text stops no command that may mend it.
+    texts = wording.texts(settings, await apps.apps(clock())) if speaks else ours()
     inbox = next((p for p in providers.values() if isinstance(p, virtual.Virtual)), None)
     lanes: dict[str, Lane] = {}
     house = dialects.house(settings, keys, store, providers, lambda channel: lanes[channel].stir())
     for channel, provider in providers.items():
-        lanes[channel] = Lane(channel, provider, ours(), house, clock)
+        lanes[channel] = Lane(channel, provider, texts, house, clock)
     outcomes = Outcomes()
     for channel, lane in lanes.items():
         lane.watchers += [outcomes.tell, _Weather(channel).tell]

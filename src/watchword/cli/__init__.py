@@ -49,6 +49,7 @@ apps.command("watchword.cli.app:create", name="create", help="Make an app.")
 apps.command("watchword.cli.app:list_", name="list", help="List the apps.")
 apps.command("watchword.cli.app:show", name="show", help="Show one app.")
 apps.command("watchword.cli.app:terms", name="terms", help="Change an app's terms.")
+apps.command("watchword.cli.app:brand", name="brand", help="Change what messages call an app.")
 apps.command("watchword.cli.app:suspend", name="suspend", help="Refuse a CIAM client's calls.")
 apps.command("watchword.cli.app:resume", name="resume", help="Serve a suspended client again.")
 
@@ -80,6 +81,12 @@ accounts.command(f"{_account}:disable", name="disable", help="Refuse a user, or 
 accounts.command(f"{_account}:enable", name="enable", help="Serve a disabled one again.")
 accounts.command(f"{_account}:key", name="key", help="Make an access key; it is shown once.")
 accounts.command(f"{_account}:revoke", name="revoke", help="Revoke an access key.")
+
+templates = App(name="template", help="The texts of messages.")
+commands.command(templates)
+_template = "watchword.cli.template"
+templates.command(f"{_template}:preview", name="preview", help="Print a text as people get it.")
+templates.command(f"{_template}:check", name="check", help="Try every text.")
 
 stores = App(name="store", help="Look after the store.")
 commands.command(stores)

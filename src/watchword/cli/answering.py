@@ -20,7 +20,7 @@ import uvicorn
 import uvloop
 
 from watchword import log, web
-from watchword.bootstrap import Service, bootstrap
+from watchword.bootstrap import Service, bootstrap, wording
 from watchword.cli.connection import Connection
 from watchword.cli.refusal import Refused
 from watchword.config import Settings
@@ -138,10 +138,12 @@ def server_for(application: Any, tls: Tls | None) -> Server:
 
 
 def look(settings: Settings) -> str:
-    """Open the service and close it again. Says what lets codes be read here."""
+    """Open the service and close it again. Says what lets codes be read here. Raises ConfigInvalid,
+    for wrong texts, too."""
 
     async def looked() -> str:
         async with bootstrap(settings, deliver=False) as service:
+            wording.texts(settings, await service.apps.apps(service.clock()))
             return readable_by(service)
 
     return run(settings, looked())

@@ -105,6 +105,25 @@ def show(app: AppId, /, *, where: Where = HERE) -> int:
     return 0
 
 
+def brand(
+    app: AppId,
+    text: Annotated[str, Parameter(name="TEXT", help='What messages call it; "" takes it back.')],
+    /,
+    *,
+    language: Annotated[
+        str, Parameter(help="Only in this language, as in zh-cn; without, wherever there is none.")
+    ] = "",
+    where: Where = HERE,
+) -> int:
+    """Change what messages call an app. Messages that are queued keep what they were sent under."""
+    settings = where.settings()
+    found = ask(
+        settings, lambda service: service.apps.set_brand(app, text, language, service.clock())
+    )
+    print_json(_shown(found))
+    return 0
+
+
 def suspend(client: ClientId, /, *, where: Where = HERE) -> int:
     """Refuse a CIAM client's calls until it is resumed."""
     ask(where.settings(), lambda service: service.ciam.clients.suspend(client, service.clock()))
@@ -176,7 +195,7 @@ def _shown(app: App) -> dict[str, Any]:
     numbers = [
         {"to": number.masked, "ends_at": number.ends_at.isoformat()} for number in app.test_numbers
     ]
-    fields = ("id", "name", "brand", "origin", "language", "terms")
+    fields = ("id", "name", "brand", "brands", "origin", "language", "terms")
     return {**{name: getattr(app, name) for name in fields}, "test_numbers": numbers}
 
 

@@ -17,7 +17,7 @@ def explained(error: BaseException) -> str | None:
     """The sentence for an error that a person can mend; None for a fault of ours."""
     match error:
         case ConfigInvalid():
-            return "\n  ".join(["The settings are wrong:", *error.mistakes])
+            return "\n  ".join([error.heading, *error.mistakes])
         case WatchwordError() | Refused():
             return str(error)
         case OSError(filename=str(name), strerror=str(reason)):

@@ -13,6 +13,7 @@ import msgspec
 
 from watchword.directory.fresh import Fresh
 from watchword.directory.records import Records, put
+from watchword.domain import origin_bound
 from watchword.domain.app import ApiKey, App, Scope, Terms, TestNumber
 from watchword.domain.destination import Destination
 from watchword.domain.keys import KeyRing
@@ -23,9 +24,11 @@ from watchword.ports import RecordStore, Write
 TEST_NUMBER_TTL = timedelta(days=90)
 LONGEST_NAME = 64
 MOST_TEST_NUMBERS = 100
+MOST_BRANDS = 20
 _PREFIX = "ww"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _APP, _KEY = "app", "api_key"
+_TAG = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 
 
@@ -99,6 +102,23 @@ class Apps:
         def changed(app: App) -> App:
             terms = change(app.terms.get(purpose, Terms()))
             return msgspec.structs.replace(app, terms={**app.terms, purpose: terms})
+
+        return await self._change(app_id, changed, now)
+
+    async def set_brand(self, app_id: str, brand: str, language: str, now: datetime) -> App:
+        """What messages call an app: in one language, or, with "", in all that have no brand of
+        their own. An empty brand takes it back. Raises RequestInvalid, AccessDenied."""
+        language = _language(language)
+        brand = _brand(brand) if brand else ""
+
+        def changed(app: App) -> App:
+            if not language:
+                return msgspec.structs.replace(app, brand=brand)
+            others = {name: said for name, said in app.brands.items() if name != language}
+            if brand and len(others) >= MOST_BRANDS:
+                raise RequestInvalid(f"An app has brands in at most {MOST_BRANDS} languages.")
+            brands = others | ({language: brand} if brand else {})
+            return msgspec.structs.replace(app, brands=brands)
 
         return await self._change(app_id, changed, now)
 
@@ -179,7 +199,7 @@ def drafted(
     app = App(
         id=_random(12),
         name=line(name, "name"),
-        brand=line(brand, "brand") if brand else "",
+        brand=_brand(brand) if brand else "",
         origin=_host(origin),
         language=language.lower(),
     )
@@ -191,6 +211,22 @@ def line(text: str, field: str) -> str:
     if not 0 < len(text.strip()) <= LONGEST_NAME or one_line(text) != text:
         raise RequestInvalid(f"A {field} is one line of 1 to 64 characters.", field=f"/{field}")
     return text
+
+
+def _brand(text: str) -> str:
+    """What messages may call an app. A browser must not take it for the line that binds a code."""
+    if taken := origin_bound.binds(line(text, "brand")):
+        raise RequestInvalid(
+            f"A brand does not hold '{taken}': browsers take that for a bound code.", field="/brand"
+        )
+    return text
+
+
+def _language(tag: str) -> str:
+    found = tag.replace("_", "-").lower()
+    if found and not _TAG.fullmatch(found):
+        raise RequestInvalid(f"'{tag}' is no language; write it as in zh-cn.", field="/language")
+    return found
 
 
 def _with(app: App, number: TestNumber) -> App:

@@ -65,7 +65,8 @@ class TestNumber(msgspec.Struct, frozen=True, kw_only=True):
 
 class App(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`origin` is the host that WebOTP binds codes to; `terms` override the policy by purpose,
-    those under "*" for every purpose."""
+    those under "*" for every purpose. `brands` is what messages call it in some languages, by
+    their names; `brand` in all others."""
 
     id: str
     name: str
@@ -74,6 +75,7 @@ class App(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     language: str = ""
     terms: dict[str, Terms] = {}
     test_numbers: tuple[TestNumber, ...] = ()
+    brands: dict[str, str] = {}
 
     def policy(self, purpose: Purpose, base: Policy) -> Policy:
         for key in ("*", purpose):

@@ -12,14 +12,15 @@ def choose(asked: str | None, app_language: str, offered: Sequence[str]) -> str:
     zh-TW takes zh-tw, zh or zh-cn; en_GB takes en-gb, en or en-us.
     """
     for wish in (asked, app_language):
-        found = _nearest(_tag(wish or ""), offered)
+        found = nearest(wish or "", offered)
         if found is not None:
             return found
     return offered[0]
 
 
-def _nearest(wish: str, offered: Sequence[str]) -> str | None:
-    base = _base(wish)
+def nearest(wish: str, offered: Sequence[str]) -> str | None:
+    """What of the offer comes nearest to this language, None where nothing shares its base."""
+    wish, base = _tag(wish), _base(wish)
     tags = [_tag(language) for language in offered]
     for tag in (wish, base):
         if tag in tags:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -43,7 +44,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
-    """What a template may say. `minutes` is the lifetime as fixed when the code was sent.
+    """What a template may say. `minutes` is the lifetime as fixed when the code was sent; `brands`
+    is what the app is called in some languages, `brand` in all others.
 
     It prints without its code.
     """
@@ -53,6 +55,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     brand: str
     origin: str = ""
     """The app's web origin host, as in example.com; "" where codes are not bound to an origin."""
+    brands: Mapping[str, str] = {}
 
     def __repr__(self) -> str:
         return f"Words(minutes={self.minutes}, brand={self.brand!r}, origin={self.origin!r})"

@@ -205,6 +205,7 @@ class Lane:
             minutes=leased.minutes,
             brand=recipient.brand,
             origin=recipient.origin,
+            brands=recipient.brands,
         )
         offered = self._house.policy.languages
         return self._texts.render(
@@ -215,6 +216,7 @@ class Lane:
             key=f"{leased.challenge_id}-{leased.id}",
             to=recipient.to.address,
             expires_at=leased.expires_at,
+            app=leased.app_id,
         )
 
     async def _record_for_ever(self) -> None:

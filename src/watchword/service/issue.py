@@ -52,6 +52,8 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     app_language: str
     brand: str
     origin: str
+    brands: dict[str, str] = {}
+    """By language; one that was sealed before there were any has none."""
 
 
 async def issue(send: Send, house: House, *, now: datetime) -> Issued:
@@ -177,6 +179,7 @@ class _Draft:
             app_language=send.app.language,
             brand=send.app.brand or send.app.name,
             origin=send.app.origin,
+            brands=send.app.brands,
         )
         return self._house.keys.seal(msgspec.msgpack.encode(recipient), self._slot)
 

@@ -1,4 +1,4 @@
-"""What each channel takes, and what an SMS costs."""
+"""What each channel takes."""
 
 import pytest
 
@@ -20,22 +20,3 @@ def test_an_address_of_another_channel_is_refused(channel, address):
     with pytest.raises(RequestInvalid) as refused:
         channel.read(address, field="/to")
     assert refused.value.field == "/to"
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [
-        ("a" * 160, 1),
-        ("a" * 161, 2),
-        ("a" * 306, 2),
-        ("a" * 307, 3),
-        ("€" * 80, 1),
-        ("€" * 81, 2),
-        ("验" * 70, 1),
-        ("验" * 71, 2),
-        ("😀" * 35, 1),
-        ("😀" * 36, 2),
-    ],
-)
-def test_segments_are_what_a_carrier_counts(text, count):
-    assert sms.segments(text) == count

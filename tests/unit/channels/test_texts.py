@@ -5,10 +5,10 @@ from itertools import product
 
 import pytest
 
-from watchword.channels.sms import segments
 from watchword.channels.texts import Texts, ours, render
 from watchword.domain.message import Message, Words, one_line
 from watchword.domain.purpose import Purpose
+from watchword.domain.segments import cost
 from watchword.errors import ChannelUnavailable, ConfigInvalid
 
 LANGUAGES = ("en-us", "zh-cn")
@@ -61,7 +61,7 @@ def test_one_minute_is_one_minute(minutes, phrase):
 def test_an_english_sms_is_one_segment(purpose):
     """Up to a brand of 20 characters and a code of 8, it costs one message."""
     text = said(purpose, brand="B" * 20, code="98765432", minutes=10).text
-    assert segments(text) == 1
+    assert cost(text).segments == 1
     assert text.isascii()
 
 
