@@ -141,7 +141,8 @@ def _print(found: Wording) -> None:
         print_table(columns, rows)
     for sign, remark in _remarks(found):
         print(f"{sign}{remark}")
-    print(f"{len(found.mistakes)} mistakes in {len(rows)} texts.")
+    counted = {1: "1 mistake"}.get(len(found.mistakes), f"{len(found.mistakes)} mistakes")
+    print(f"{counted}; {len(rows)} texts tried.")
 
 
 def _remarks(found: Wording) -> Iterator[tuple[str, str]]:
