@@ -36,7 +36,7 @@ def call(server: Server, where: Where, act: Callable[[Client], Verification]) ->
     """Act on the server. Raises Refused with what it said."""
     from watchword.client import Client, Unreachable, WatchwordProblem
 
-    settings = where.settings()
+    settings = where.read()
     url, (key, source) = _url(server, settings), _key(server, settings)
     try:
         with Client(url, key, verify=_trust(server)) as client:

@@ -90,7 +90,7 @@ def _state(settings: Settings) -> Iterator[Finding]:
     yield (ring := _keyring(settings, is_started=stage is Stage.STARTED))
     if stage is Stage.STARTED:
         if settings.keyring_path.exists():
-            looks = (_store, _ring, _providers, _credentials, _dialects)
+            looks = (_store, _ring, _providers, _credentials, _dialects, _texts)
             yield from asyncio.run(_opened(settings, *looks))
         return
     if stage is Stage.MADE:
@@ -263,6 +263,13 @@ async def _credentials(service: Service) -> AsyncIterator[Finding]:
     for app in await service.apps.apps(now):
         if any((terms.ttl_s or 0) > LONGEST_USUAL_TTL_S for terms in app.terms.values()):
             yield Finding("note", f"Codes of app {app.id} ({app.name}) live over 10 minutes.")
+
+
+async def _texts(service: Service) -> AsyncIterator[Finding]:
+    from watchword.cli.template import told_of
+
+    async for state, what in told_of(service):
+        yield Finding(state, what)
 
 
 async def _dialects(service: Service) -> AsyncIterator[Finding]:

@@ -31,7 +31,7 @@ def inbox(
     ADDRESS may be spelled as any dialect spells it: +86 138 0013 8000, 0086-13800138000,
     86-13800138000, 1-2025550100, or a mailbox in any case.
     """
-    received = ask(where.settings(), lambda service: _received(service, to))
+    received = ask(where.standing(), lambda service: _received(service, to))
     if not received and not json:
         print("Nothing yet.", file=sys.stderr)
     _show(received if what == "list" else received[-1:], what, code=code, as_json=json)

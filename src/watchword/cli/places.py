@@ -18,6 +18,7 @@ import msgspec
 from cyclopts import Parameter
 
 from watchword import config
+from watchword.cli.refusal import Refused
 from watchword.config import Settings
 
 SERVE = "serve.json"
@@ -37,6 +38,18 @@ class Where:
         """Read the settings, and see to it that the data folder is there and is private."""
         settings = self.read()
         settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return settings
+
+    def standing(self) -> Settings:
+        """Read the settings of a folder that is in use, and make nothing: who only looks must not
+        leave a folder where --data was mistyped. Raises Refused."""
+        settings = self.read()
+        is_made = settings.store_path if settings.address.is_embedded else settings.keyring_path
+        if not settings.folder.is_dir() or not is_made.is_file():
+            raise Refused(
+                f"There is no watchword data in {settings.folder.resolve()}. Name its folder with "
+                "--data, or start there: watchword serve."
+            )
         return settings
 
     def read(self) -> Settings:

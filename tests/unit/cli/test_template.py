@@ -125,3 +125,9 @@ def test_a_brand_that_cannot_be_said_is_refused(shell, app, words, complaint):
     shell("app", "brand", app, *words)
     assert shell.code == 1
     assert complaint in shell.said
+
+
+def test_the_doctor_tells_of_the_texts(shell, app):
+    assert "ok     Every text can be said, in en-us, zh-cn." in shell("doctor")
+    path = write(shell, "sms/en-us/sign_in.txt", "{{ brand }}: hello")
+    assert f"BROKEN A text is wrong: {path}: never says {{{{ code }}}}" in shell("doctor")
