@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -24,6 +24,18 @@ from watchword.errors import ConfigInvalid
 FILE = "watchword.toml"
 PREFIX = "WATCHWORD_"
 
+_QUOTED = re.compile(r"`([^`]+)`")
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a section",
+    "null": "nothing",
+}
+_SIGNS = {" of length >= 1": " that is not empty", " >= ": " of at least ", " <= ": " of at most "}
+T = TypeVar("T")
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 _LARGEST_TRAILING = 10_000
 _LONGEST_TRAILING_S = 366 * 86_400
@@ -291,6 +303,20 @@ def load(
     return settings
 
 
+def section(path: str, given: Mapping[str, Any], kind: type[T]) -> T:
+    """What a provider or a captcha is given, as its module says. Raises ConfigInvalid with every
+    mistake. Texts from the environment are read as what they are to be."""
+    reading = _Reading()
+    texts = {n: FromEnvironment(v) if isinstance(v, str) else v for n, v in given.items()}
+    reading.required(kind, texts, f"{path}.")
+    if reading.mistakes:
+        raise ConfigInvalid(reading.mistakes)
+    try:
+        return msgspec.convert(dict(given), kind, strict=False)
+    except msgspec.ValidationError as error:  # what no single type can say
+        raise ConfigInvalid([f"{path}: {_in_words(kind, str(error))}."]) from None
+
+
 def parse_limit(text: str) -> Limit:
     """Read "10/1h" or "5000/day Asia/Shanghai". Raises ValueError that says what is wrong."""
     if trailing := _TRAILING.fullmatch(text.strip()):
@@ -329,8 +355,12 @@ class _Reading:
 
     def __init__(self) -> None:
         self.mistakes: list[str] = []
+        self._variables: dict[str, str] = {}
 
     def mistake(self, path: str, what: str) -> None:
+        if variable := self._variables.get(path):
+            end = "." if what.endswith(".") else ""
+            what = f"{what.removesuffix('.')} (from {variable}){end}"
         self.mistakes.append(f"{path}: {what}")
 
     def file(self, path: Path, *, must_exist: bool) -> dict[str, Any]:
@@ -360,6 +390,7 @@ class _Reading:
                     break
             if isinstance(place, dict):
                 place[keys[-1]] = FromEnvironment(environ[name])
+                self._variables[".".join(keys)] = name
         return found
 
     def _is_meant_for_us(self, name: str, keys: list[str], value: str) -> bool:
@@ -396,6 +427,17 @@ class _Reading:
         }
         return kind(**{name: value for name, value in read.items() if value is not None})
 
+    def required(self, kind: type[Any], given: Mapping[str, Any], path: str) -> None:
+        """Note what is wrong with these settings, and what is missing of them."""
+        types = get_type_hints(kind, include_extras=True)
+        for name in sorted(given.keys() - types.keys()):
+            self.unknown(f"{path}{name}", name, types)
+        for field in msgspec.structs.fields(kind):
+            if field.name in given:
+                self.value(types[field.name], given[field.name], f"{path}{field.name}")
+            elif field.required:
+                self.mistake(f"{path}{field.name}", "is missing.")
+
     def value(self, kind: Any, given: Any, path: str) -> Any:
         """A value of this type, or None when there is a mistake in it."""
         if path == "providers":
@@ -426,8 +468,8 @@ class _Reading:
             value = given.as_list() if written and _is_list(kind) else given
             return msgspec.convert(value, kind, strict=not written)
         except msgspec.ValidationError as error:
-            # msgspec never quotes the value, which may be a secret put in the wrong place.
-            self.mistake(path, f"{_lowered(str(error))}.")
+            # No value is quoted: it may be a secret put in the wrong place.
+            self.mistake(path, f"{_in_words(kind, str(error))}.")
             return None
 
     def limits(self, given: Any, path: str) -> tuple[Limit, ...] | None:
@@ -459,7 +501,10 @@ class _Reading:
 
     def unknown(self, path: str, name: str, known: Iterable[str]) -> None:
         near = difflib.get_close_matches(name, list(known), 1)
-        hint = f"; did you mean {path.removesuffix(name)}{near[0]}?" if near else "."
+        right = f"{path.removesuffix(name)}{near[0]}" if near else ""
+        if path in self._variables:
+            right = f"{PREFIX}{right.replace('.', '__').upper()}"
+        hint = f"; did you mean {right}?" if near else "."
         self.mistake(path, f"unknown{hint}")
 
     def agree(self, settings: Settings) -> None:
@@ -584,5 +629,22 @@ def _is_list(kind: Any) -> bool:
     return "tuple[" in str(kind)
 
 
-def _lowered(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:].replace("`", "'").removesuffix(".")
+def _in_words(kind: Any, complaint: str) -> str:
+    """msgspec's complaint as a person would put it."""
+    choices = ", ".join(_choices(kind))
+    if choices and "length" in complaint:
+        return f"names at least one of {choices}"
+    if choices:
+        return f"is a list, each one of {choices}" if _is_list(kind) else f"is one of {choices}"
+    said = _QUOTED.sub(lambda name: _KINDS.get(name[1], name[1]), complaint.split(" - at ")[0])
+    for sign, words in _SIGNS.items():
+        said = said.replace(sign, words)
+    return said[:1].lower() + said[1:].removesuffix(".")
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """What a setting is one of; nothing where it may be many things."""
+    if get_origin(kind) is Literal:
+        return tuple(map(str, get_args(kind)))
+    inner = get_args(kind)[:1] if get_origin(kind) in (Annotated, tuple) else ()
+    return _choices(inner[0]) if inner else ()

@@ -9,6 +9,7 @@ import pytest
 
 import watchword
 from watchword import config
+from watchword.bootstrap import carriers
 from watchword.captchas import altcha, jigsaw, turnstile
 from watchword.config import Confidential, Limit, Postgresql, Settings
 from watchword.errors import ConfigInvalid
@@ -376,3 +377,61 @@ def test_a_captcha_has_a_section_of_its_own(tmp_path):
 )
 def test_a_mistake_about_ciam_is_told_by_its_path(tmp_path, text, path):
     assert [mistake.split(":")[0] for mistake in mistakes(tmp_path, text)] == [path]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('log = "xml"', "log: is one of json, text."),
+        ('[captcha]\nkinds = ["slider"]', "captcha.kinds: is a list, each one of {}."),
+        ("[captcha]\nkinds = []", "captcha.kinds: names at least one of {}."),
+        ("sandbox = 3", "sandbox: expected true or false, got a whole number."),
+        ("[policy]\nlength = 3", "policy.length: expected a whole number of at least 6."),
+        ('[policy]\nlength = "six"', "policy.length: expected a whole number, got a text."),
+        ("[policy]\nlanguages = []", "policy.languages: expected a list that is not empty."),
+        ("trusted_proxies = 1", "trusted_proxies: expected a list, got a whole number."),
+        (
+            '[policy]\nlanguages = ["zh_CN"]',
+            'policy.languages: "zh_CN" is no language: write zh-cn.',
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_plain_words(tmp_path, text, told):
+    """Not in Python's."""
+    assert mistakes(tmp_path, text) == (told.format("jigsaw, altcha, turnstile"),)
+
+
+def test_a_mistake_in_the_environment_names_its_variable(tmp_path):
+    """Nobody looks for it in the file."""
+    told = mistakes(tmp_path, CIAM__LANGUGE="zh", LIMITS__BY_NETWORK="perhaps")
+    assert sorted(told) == [
+        "ciam.languge: unknown; did you mean WATCHWORD_CIAM__LANGUAGE? "
+        "(from WATCHWORD_CIAM__LANGUGE)",
+        "limits.by_network: expected true or false, got a text "
+        "(from WATCHWORD_LIMITS__BY_NETWORK).",
+    ]
+
+
+def test_what_a_provider_and_a_captcha_are_given_is_told_at_once(tmp_path):
+    """Each by its path, with the name that was meant."""
+    text = """
+    [providers.smtp]
+    hots = "mail.example.com"
+    port = 99999
+    security = "ssl"
+    [captcha.jigsaw]
+    ahed = 3
+    [captcha.altcha]
+    cost = 0
+    """
+    with pytest.raises(ConfigInvalid) as caught:
+        carriers.check(loaded(tmp_path, text))
+    assert caught.value.mistakes == (
+        "providers.smtp.hots: unknown; did you mean providers.smtp.host?",
+        "providers.smtp.host: is missing.",
+        "providers.smtp.sender: is missing.",
+        "providers.smtp.port: expected a whole number of at most 65535.",
+        "providers.smtp.security: is one of starttls, tls, none.",
+        "captcha.jigsaw.ahed: unknown; did you mean captcha.jigsaw.ahead?",
+        "captcha.altcha.cost: expected a whole number of at least 1.",
+    )

@@ -86,6 +86,7 @@ async def bootstrap(
 
     Raises ConfigInvalid and StoreUnavailable.
     """
+    carriers.check(settings)
     chosen, captchas = carriers.chosen(settings), carriers.captcha_settings(settings)
     async with AsyncExitStack() as closing:
         store = await closing.enter_async_context(opened(settings))

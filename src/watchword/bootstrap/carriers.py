@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from watchword.channels import email, sms
-from watchword.config import Settings
+from watchword.config import Settings, section
 from watchword.domain.keys import KeyRing
 from watchword.errors import ConfigInvalid
 from watchword.ports import Captcha, Clock, Provider
 from watchword.providers import smtp, virtual
 
-T = TypeVar("T")
-
 INBOX = "inbox.db"
 CHANNELS = {channel.CHANNEL.name: channel.CHANNEL for channel in (sms, email)}
+_SETTINGS: dict[str, type[msgspec.Struct]] = {"virtual": virtual.Settings, "smtp": smtp.Settings}
 CARRIES = {"virtual": frozenset(CHANNELS), "smtp": frozenset({"email"})}
 
 
@@ -49,16 +48,10 @@ def providers(
     for name in sorted(set(carriers.values())):
         given: Mapping[str, object] = settings.providers.get(name, {})
         if name == "virtual":
-            made[name] = virtual.Virtual(
-                settings.folder / INBOX,
-                keys,
-                clock=clock,
-                settings=_converted(f"providers.{name}", given, virtual.Settings),
-            )
+            terms = section(f"providers.{name}", given, virtual.Settings)
+            made[name] = virtual.Virtual(settings.folder / INBOX, keys, clock=clock, settings=terms)
         else:
-            made[name] = smtp.Smtp(
-                _converted(f"providers.{name}", given, smtp.Settings), clock=clock
-            )
+            made[name] = smtp.Smtp(section(f"providers.{name}", given, smtp.Settings), clock=clock)
     return {channel: made[name] for channel, name in carriers.items()}
 
 
@@ -66,9 +59,33 @@ def captcha_settings(settings: Settings) -> dict[str, msgspec.Struct]:
     """Those of each kind on offer. Raises ConfigInvalid."""
     given = settings.captcha
     return {
-        kind: _converted(f"captcha.{kind}", getattr(given, kind), _captcha(kind)[0])
+        kind: section(f"captcha.{kind}", getattr(given, kind), _captcha(kind)[0])
         for kind in given.kinds
     }
+
+
+def check(settings: Settings) -> None:
+    """Raises ConfigInvalid with every mistake in what carriers and captchas are given."""
+    mistakes: list[str] = []
+    try:
+        named = set(chosen(settings).values())
+    except ConfigInvalid as invalid:
+        mistakes += invalid.mistakes
+        named = set()
+    kinds = {f"providers.{name}": _SETTINGS[name] for name in sorted(named)}
+    given: dict[str, Mapping[str, Any]] = {
+        f"providers.{name}": settings.providers.get(name, {}) for name in named
+    }
+    for kind in settings.captcha.kinds:
+        kinds[f"captcha.{kind}"] = _captcha(kind)[0]
+        given[f"captcha.{kind}"] = getattr(settings.captcha, kind)
+    for path, kind_of in kinds.items():
+        try:
+            section(path, given[path], kind_of)
+        except ConfigInvalid as invalid:
+            mistakes += invalid.mistakes
+    if mistakes:
+        raise ConfigInvalid(mistakes)
 
 
 def captchas(settings: Mapping[str, Any], keys: KeyRing) -> dict[str, Captcha]:
@@ -94,10 +111,3 @@ def _default(channel: str, real: set[str]) -> str:
     if not real:
         return "virtual"
     return next((name for name in sorted(real) if channel in CARRIES.get(name, ())), "")
-
-
-def _converted(path: str, given: Mapping[str, object], kind: type[T]) -> T:
-    try:
-        return msgspec.convert(dict(given), kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigInvalid([f"{path}: {error}."]) from None

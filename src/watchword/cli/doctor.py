@@ -61,8 +61,11 @@ def doctor(*, json: AsJson = False, where: Where = HERE) -> int:
 
 
 def _examined(where: Where) -> Iterator[Finding]:
+    from watchword.bootstrap import carriers
+
     try:
         settings = where.read()
+        carriers.check(settings)
     except Exception as error:
         if (sentence := explained(error)) is None:
             raise

@@ -131,3 +131,11 @@ def test_the_doctor_tells_of_the_texts(shell, app):
     assert "ok     Every text can be said, in en-us, zh-cn." in shell("doctor")
     path = write(shell, "sms/en-us/sign_in.txt", "{{ brand }}: hello")
     assert f"BROKEN A text is wrong: {path}: never says {{{{ code }}}}" in shell("doctor")
+
+
+def test_the_doctor_does_not_call_broken_settings_read(shell):
+    shell.folder.mkdir()
+    (shell.folder / "watchword.toml").write_text("[captcha.jigsaw]\nahed = 3\n")
+    said = shell("doctor")
+    assert "The settings are read" not in said
+    assert "captcha.jigsaw.ahed: unknown; did you mean captcha.jigsaw.ahead?" in said

@@ -4,6 +4,7 @@ import msgspec
 
 from watchword.domain import destination
 from watchword.domain.app import App
+from watchword.domain.purpose import Purpose
 from watchword.providers.virtual import Virtual
 from watchword.service.issue import Recipient, Send, issue
 
@@ -27,7 +28,7 @@ async def test_a_message_says_the_brand_of_its_language(acts, working, tmp_path)
         for number, language in enumerate(("zh-cn", "en-us")):
             to = destination.phone(f"+861380013800{number}")
             send = Send(
-                app=app, purpose="sign_in", destination=to, channel="sms", language=language
+                app=app, purpose=Purpose.SIGN_IN, destination=to, channel="sms", language=language
             )
             await issue(send, acts.house, now=acts.now)
             await lane.ended()
