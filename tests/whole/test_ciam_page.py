@@ -778,3 +778,23 @@ def test_any_site_can_embed_the_component(browser, house, kind):
         assert len(captchas) == 1
         assert visitor.wrong == []
         assert visitor.code()
+
+
+def test_whoever_asked_for_too_many_puzzles_is_told_when_to_come_back(browser, tmp_path):
+    """In both languages; the vendor's sentence for it says only that nothing was sent."""
+    house = DemoHouse(tmp_path / "data")
+    with house.serving(WATCHWORD_CAPTCHA__NETWORK="1/10m"), browser.new_page() as page:
+        house.ciam = json.loads(house.run("demo", "--json").stdout)["ciam"]
+        visitor = Visitor(page, house, "+8613800138000")
+        for language, told in (
+            ("en", "Too many puzzles from here. The next one can come in 10 minutes."),
+            ("zh", "您的网络请求过于频繁，10 分钟后可再试。"),
+        ):
+            visitor.come(f"lang={language}")
+            visitor.tell_number()
+            if language == "en":
+                visitor.gap()
+                page.locator(".another").click()
+            page.locator("[data-state=refused]").wait_for()
+            expect(page.locator(".said")).to_have_text(told)
+            expect(page.locator(".check")).to_have_attribute("aria-disabled", "true")

@@ -163,6 +163,7 @@ def welcome(settings: Settings, serving: Serving, readable_by: str, tls: Tls | N
     if settings.sandbox:
         print("  SANDBOX  this server may be reached by others while codes can be read here.")
     if readable_by:
+        print(f"  page     {serving.base_url}/demo/ciam in a browser, once watchword demo ran")
         print(f"  VIRTUAL  codes can be read here: {readable_by}.")
     trust = shlex.quote(str(Path(tls.cert).resolve())) if tls else ""
     to_try = _to_try(settings, serving, bool(readable_by), trust)

@@ -39,6 +39,9 @@ const WORDS = {
     late: "That picture was too old. Here is a new one.",
     nobody: "First say where the code should go.",
     refused: "That did not work just now.",
+    tooMany: (time) => `Too many puzzles from here. The next one can come in ${time}.`,
+    minutes: (n) => (n === 1 ? "1 minute" : `${n} minutes`),
+    seconds: (n) => (n === 1 ? "1 second" : `${n} seconds`),
     unreachable: "The server could not be reached.",
     again: (s) => (s > 0 ? `Try again in ${s} s` : "Try again"),
   },
@@ -62,6 +65,9 @@ const WORDS = {
     late: "图片已过期，已为您换了一张。",
     nobody: "请先填写接收验证码的号码。",
     refused: "暂时无法完成。",
+    tooMany: (time) => `您的网络请求过于频繁，${time}后可再试。`,
+    minutes: (n) => `${n} 分钟`,
+    seconds: (n) => `${n} 秒`,
     unreachable: "无法连接服务器。",
     again: (s) => (s > 0 ? `${s} 秒后可重试` : "重试"),
   },
@@ -206,6 +212,12 @@ button:hover { background: var(--sunken); }
 
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(LOOKS);
+
+/** A limit says when there is room again; who is only asked to try once more needs no such words. */
+const BRIEF_S = 1;
+
+const span = (words, seconds) =>
+  seconds > 90 ? words.minutes(Math.ceil(seconds / 60)) : words.seconds(Math.ceil(seconds));
 
 class Refusal extends Error {
   constructor({ error_code: code = "", error_msg: message = "" }, retryIn) {
@@ -385,7 +397,10 @@ class WatchwordCaptcha extends HTMLElement {
     if (here) this.#fire("watchword-refusal", { code, message, retryIn });
     if (code === "CAPTCHA.0001") return this.#begin((words) => words.late);
     if (code === "CAPTCHA.0002") return this.#miss();
-    this.#become("refused", (words) => (here ? message || words.refused : words.unreachable));
+    this.#become("refused", (words) => {
+      if (!here) return words.unreachable;
+      return retryIn > BRIEF_S ? words.tooMany(span(words, retryIn)) : message || words.refused;
+    });
     this.#hold(retryIn);
   }
 
