@@ -247,9 +247,7 @@ class RecordStore(Protocol):
 
     async def records(self, kind: str, now: datetime) -> Sequence[Record]: ...
 
-    async def page(
-        self, kind: str, after: str, now: datetime, *, most: int
-    ) -> Sequence[Record]:
+    async def page(self, kind: str, after: str, now: datetime, *, most: int) -> Sequence[Record]:
         """The next few of a kind, in an order that stays: those whose key comes after this one."""
 
     async def write(self, writes: Sequence[Write], now: datetime) -> None:

@@ -81,6 +81,12 @@ accounts.command(f"{_account}:enable", name="enable", help="Serve a disabled one
 accounts.command(f"{_account}:key", name="key", help="Make an access key; it is shown once.")
 accounts.command(f"{_account}:revoke", name="revoke", help="Revoke an access key.")
 
+rings = App(name="keys", help="Look after the key ring.")
+commands.command(rings)
+rings.command("watchword.cli.keys:list_", name="list", help="List the keys, never a secret.")
+rings.command("watchword.cli.keys:retire", name="retire", help="Remove what nothing needs.")
+rings.command("watchword.cli.keys:rotate", name="rotate", help="Replace the keys.")
+
 stores = App(name="store", help="Look after the store.")
 commands.command(stores)
 stores.command("watchword.cli.store:migrate", name="migrate", help="Bring its schema up to date.")

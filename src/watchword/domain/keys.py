@@ -7,7 +7,7 @@ breaks nothing. The index key is never rotated: counters and look-ups hang on it
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
 
 import msgspec
@@ -84,7 +84,11 @@ class KeyRing:
     def ids(self) -> Mapping[str, Sequence[int]]:
         """By kind, the ids of all keys that are understood."""
         live = self._live
-        kinds = {"code": live.code, "seal": live.seal, "journal": live.journal}
+        kinds: dict[str, Collection[int]] = {
+            "code": live.code,
+            "seal": live.seal,
+            "journal": live.journal,
+        }
         return {kind: sorted(keys) for kind, keys in kinds.items()}
 
     def adopt(self, other: KeyRing) -> bool:
