@@ -154,12 +154,14 @@ class Watched:
         seen = (status.st_ino, status.st_mtime_ns, status.st_size)
         if seen == self._seen:
             return None
-        self._seen = seen
+        is_first, self._seen = not any(self._seen), seen
         try:
             adopted = self._keys.adopt(ring(read(self._path)))
         except ConfigInvalid:
             return self._say("the file is not a readable key ring")
-        return self._say("reloaded" if adopted else "the file is another key ring")
+        if not adopted:
+            return self._say("the file is another key ring")
+        return None if is_first else self._say("reloaded")
 
     def _say(self, what: str) -> None:
         if what != self._last_told or what == "reloaded":

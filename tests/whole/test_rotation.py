@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.whole.conftest import House
+from tests.whole.conftest import House, eventually
 from tests.whole.postgres_fleet import Api, mailbox, native_key
 
 LEAST = 8
@@ -57,10 +57,11 @@ class Load:
             self._moved.notify_all()
 
     def _read(self, api, to):
-        for _ in range(400):
-            if found := api.get("/v1/inbox", to=to).json().get("messages"):
-                return found[-1]["code"]
-        return ""
+        return eventually(lambda: self._received(api, to), "a message")
+
+    def _received(self, api, to):
+        found = api.get("/v1/inbox", to=to).json()["messages"]
+        return found[-1]["code"] if found else ""
 
 
 @pytest.mark.store("sqlite")
