@@ -101,7 +101,7 @@ def watched(path: Path, keys: KeyRing) -> keyring.Watched:
 async def hold(store: Store, keys: KeyRing, path: Path, clock: Clock) -> None:
     """Say which keys this process knows, until cancelled."""
     name, version = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}", 0
-    place = str(path.absolute())
+    place = os.path.abspath(path)  # noqa: ASYNC240
     active, since = keys.active, clock()
     is_stale = False
 
