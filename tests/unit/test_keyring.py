@@ -224,7 +224,8 @@ def test_kill_9_while_it_is_replaced_leaves_a_whole_ring(path, rounds):
 
 
 def test_another_ring_in_its_place_is_refused_and_the_old_one_stays(path, tmp_path):
-    keys, told = keyring.load_or_make(path), []
+    keys = keyring.load_or_make(path)
+    told: list[str] = []
     watched = keyring.Watched(path, keys, told.append)
     watched.look()
     keyring.load_or_make(tmp_path / "other.json").index("x")
