@@ -279,9 +279,10 @@ class PostgresStore:
     async def sealed(
         self, what: Literal["challenges", "deliveries"], after: int, *, most: int
     ) -> Sequence[Sealed]:
-        rows = await self._look(f"sealed_{what}", after, most)
         if what == "deliveries":
+            rows = await self._look("sealed_deliveries", after, most)
             return [sealed_delivery_from(row) for row in rows]
+        rows = await self._look("sealed_challenges", after, most)
         return [sealed_challenge(row[0], [row[1], *row[2]], row[3]) for row in rows]
 
     async def open_until(self, opened_by: datetime, now: datetime) -> datetime | None:

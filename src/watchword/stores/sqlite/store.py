@@ -163,10 +163,12 @@ class SqliteStore:
     async def sealed(
         self, what: Literal["challenges", "deliveries"], after: int, *, most: int
     ) -> Sequence[Sealed]:
-        shape = {"challenges": sealed_challenge_from, "deliveries": sealed_delivery_from}[what]
-        rows = await self._read(
-            lambda cursor: cursor.execute(SQL[f"sealed_{what}"], (after, most)).fetchall()
+        statement, shape = (
+            (SQL["sealed_challenges"], sealed_challenge_from)
+            if what == "challenges"
+            else (SQL["sealed_deliveries"], sealed_delivery_from)
         )
+        rows = await self._read(lambda cursor: cursor.execute(statement, (after, most)).fetchall())
         return [shape(row) for row in rows]
 
     async def open_until(self, opened_by: datetime, now: datetime) -> datetime | None:
