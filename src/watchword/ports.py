@@ -122,6 +122,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     version: int
     body: bytes
+    expires_at: datetime | None = None
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """A row that holds seals: under which keys, and until when it may keep them."""
+
+    id: int
+    seals: Sequence[bytes]
+    """The beginning of each, which names its key."""
+    until: datetime
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,6 +247,9 @@ class RecordStore(Protocol):
 
     async def records(self, kind: str, now: datetime) -> Sequence[Record]: ...
 
+    async def page(self, kind: str, after: str, now: datetime, *, most: int) -> Sequence[Record]:
+        """The next few of a kind, in an order that stays: those whose key comes after this one."""
+
     async def write(self, writes: Sequence[Write], now: datetime) -> None:
         """Apply all or none. Raises RecordConflict for the first that does not fit."""
 
@@ -256,7 +269,20 @@ class LimitStore(Protocol):
         """Forget all that was counted on them."""
 
 
-class Store(ChallengeStore, DeliveryStore, RecordStore, LimitStore, Protocol):
+class SealStore(Protocol):
+    """What rests sealed or digested, for whoever wants to do without an old key. Looks alone."""
+
+    async def sealed(
+        self, what: Literal["challenges", "deliveries"], after: int, *, most: int
+    ) -> Sequence[Sealed]:
+        """The next few that hold any seal, by id: those that come after this one."""
+
+    async def open_until(self, opened_by: datetime, now: datetime) -> datetime | None:
+        """Until when a challenge that was opened by then may still be answered; None when there is
+        none left."""
+
+
+class Store(ChallengeStore, DeliveryStore, RecordStore, LimitStore, SealStore, Protocol):
     @property
     def offset(self) -> timedelta:
         """How far the store's clock is ahead of this machine's; zero where it lives on it."""

@@ -189,3 +189,49 @@ def test_of_two_first_starts_with_a_ring_each_one_is_refused_and_takes_its_ring_
         asyncio.run(start("later.json"))
     assert not (tmp_path / "later.json").exists()
     asyncio.run(start("first.json"))
+
+
+_CHANGE = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from watchword import keyring
+print("ready", flush=True)
+while True:
+    keyring.change(Path(sys.argv[1]), lambda file: file.with_new(datetime.now(UTC)))
+"""
+
+
+@pytest.mark.parametrize(
+    "rounds", [pytest.param(3, id="3"), pytest.param(30, id="30", marks=pytest.mark.soak)]
+)
+def test_kill_9_while_it_is_replaced_leaves_a_whole_ring(path, rounds):
+    """And whoever changes it next is in nobody's way."""
+    before = keyring.load_or_make(path)
+    for number in range(rounds):
+        command = [sys.executable, "-c", _CHANGE, path]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+            inode = path.stat().st_ino
+            while path.stat().st_ino == inode and number % 3:
+                pass
+            process.kill()
+        after = keyring.load_or_make(path)
+        assert after.fingerprint == before.fingerprint
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert keyring.change(path, lambda file: file) == keyring.read(path)
+
+
+def test_another_ring_in_its_place_is_refused_and_the_old_one_stays(path, tmp_path):
+    keys = keyring.load_or_make(path)
+    told: list[str] = []
+    watched = keyring.Watched(path, keys, told.append)
+    watched.look()
+    keyring.load_or_make(tmp_path / "other.json").index("x")
+    sealed = keys.seal(b"secret", b"x")
+    (tmp_path / "other.json").replace(path)
+    watched.look()
+    watched.look()
+    assert told == ["the file is another key ring"]
+    assert keys.unseal(sealed, b"x") == b"secret"

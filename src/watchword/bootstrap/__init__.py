@@ -7,12 +7,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import msgspec
 
 from watchword import log
-from watchword.bootstrap import carriers, dialects, wording
+from watchword.bootstrap import carriers, dialects, rotation, wording
 from watchword.bootstrap.carriers import CARRIES
 from watchword.bootstrap.stores import Stage, disciplined, migrate, now, opened, ring, stage
 from watchword.channels.texts import ours
@@ -24,6 +25,7 @@ from watchword.directory.huawei import Huawei
 from watchword.domain.delivery import DeliveryState, Handover, Leased
 from watchword.domain.keys import KeyRing
 from watchword.errors import StoreUnavailable
+from watchword.keyring import Watched
 from watchword.ports import Captcha, Clock, Inbox, Provider, Store
 from watchword.providers import virtual
 from watchword.service.await_outcome import Outcomes
@@ -36,6 +38,7 @@ __all__ = ["CARRIES", "Service", "Stage", "bootstrap", "migrate", "now", "opened
 _REST_S = 1.0
 _QUIET_S = 60.0
 _LOOK_EVERY_S = 5.0
+_LOOK_AT_RING_EVERY_S = 1.0
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +72,10 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
             if lane.channel == channel:
                 lane.stir()
 
+    async def hold_ring(self) -> None:
+        """Tell whoever rotates keys which ones this process knows, until cancelled."""
+        await rotation.hold(self.store, self.keys, self.settings.keyring_path, self.clock)
+
     async def deliver(self) -> None:
         """Deliver and sweep until cancelled. A defect in one lane is told, and the lane goes on."""
         async with asyncio.TaskGroup() as group:
@@ -92,6 +99,10 @@ async def bootstrap(
         store = await closing.enter_async_context(opened(settings))
         clock = clock or disciplined(store)
         keys = await ring(settings, store, clock())
+        watching = asyncio.create_task(
+            _for_ever("keyring", partial(_follow, rotation.watched(settings.keyring_path, keys)))
+        )
+        closing.push_async_callback(_end, watching)
         providers = carriers.providers(settings, chosen, keys, clock)
         for provider in set(providers.values()):
             closing.push_async_callback(provider.close)
@@ -168,6 +179,13 @@ async def _for_ever(task: str, run: Callable[[], Awaitable[None]]) -> None:
         except Exception as defect:
             log.events().error("task_failed", task=task, error=type(defect).__name__)
             await asyncio.sleep(_REST_S)
+
+
+async def _follow(file: Watched) -> None:
+    """The file is looked at in passing, too; this is for whoever is asked nothing."""
+    while True:
+        await asyncio.sleep(_LOOK_AT_RING_EVERY_S)
+        file.look()
 
 
 async def _watch_over(store: Store) -> None:

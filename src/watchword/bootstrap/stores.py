@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from watchword import keyring
+from watchword.bootstrap import rotation
 from watchword.config import Settings
 from watchword.domain.keys import KeyRing
 from watchword.errors import ConfigInvalid, RecordConflict
@@ -74,6 +75,8 @@ async def ring(settings: Settings, store: Store, now: datetime) -> KeyRing:
         raise ConfigInvalid([f"keys.path: {_lost(settings)}"])
     keys = keyring.load_or_make(path)
     if (pinned or await _pin(keys, store, now)) == keys.fingerprint.encode():
+        if lacks := await rotation.lacking(store, keys, now):
+            raise ConfigInvalid([f"keys.path: {_stale(settings, lacks)}"])
         return keys
     if is_new:  # another process was first; nothing was made under this one
         path.unlink(missing_ok=True)
@@ -123,6 +126,13 @@ def _another(settings: Settings) -> str:
     return (
         f"{said} than {settings.keyring_path}; put that one aside, and copy keyring.json of the "
         "first machine there."
+    )
+
+
+def _stale(settings: Settings, lacks: Sequence[str]) -> str:
+    return (
+        f"{settings.keyring_path} lacks keys that are active elsewhere ({', '.join(lacks)}); copy "
+        "keyring.json of the machine where watchword keys rotate ran there."
     )
 
 

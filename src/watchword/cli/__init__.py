@@ -88,6 +88,12 @@ _template = "watchword.cli.template"
 templates.command(f"{_template}:preview", name="preview", help="Print a text as people get it.")
 templates.command(f"{_template}:check", name="check", help="Try every text.")
 
+rings = App(name="keys", help="Look after the key ring.")
+commands.command(rings)
+rings.command("watchword.cli.keys:list_", name="list", help="List the keys, never a secret.")
+rings.command("watchword.cli.keys:retire", name="retire", help="Remove what nothing needs.")
+rings.command("watchword.cli.keys:rotate", name="rotate", help="Replace the keys.")
+
 stores = App(name="store", help="Look after the store.")
 commands.command(stores)
 stores.command("watchword.cli.store:migrate", name="migrate", help="Bring its schema up to date.")

@@ -111,8 +111,10 @@ async def answer(
             group.create_task(server.serve(sockets=[listening]))
         for server in servers:
             await server.begun.wait()
+        holding = group.create_task(service.hold_ring())
         on_ready()
         await stop.wait()
+        holding.cancel()
         for server in servers:
             server.should_exit = True
 

@@ -209,6 +209,10 @@ async def _unused(settings: Settings) -> list[Finding]:
 
 
 async def _ring(service: Service) -> AsyncIterator[Finding]:
+    from watchword.bootstrap import rotation
+
+    for remark in rotation.remarks(service.settings.keyring_path, service.clock()):
+        yield Finding(remark.state, remark.what)
     if not service.keys.can_draw:
         yield Finding(
             "broken",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from watchword.cli.places import HERE, Where
 
 
@@ -14,10 +16,13 @@ def worker(*, where: Where = HERE) -> int:
 
     async def deliver() -> None:
         stop = answering.told_to_stop()  # whoever reads the next line may send the signal at once
-        async with bootstrap(settings, deliver=True):
+        async with bootstrap(settings, deliver=True) as service:
             place = settings.folder.resolve() if settings.address.is_embedded else settings.address
             print(f"Delivering from the outbox in {place}.", flush=True)
+            holding = asyncio.create_task(service.hold_ring())
             await stop.wait()
+            holding.cancel()
+            await asyncio.wait([holding])
 
     answering.run(settings, deliver())
     return 0

@@ -138,6 +138,7 @@ class Apps:
             masked=destination.masked,
             code=self._keys.test_digest(app_id, code),
             ends_at=ends_at,
+            made_at=now,
         )
         return await self._change(app_id, lambda app: _with(app, number), now)
 

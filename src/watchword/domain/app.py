@@ -61,6 +61,8 @@ class TestNumber(msgspec.Struct, frozen=True, kw_only=True):
     masked: str
     code: bytes
     ends_at: datetime
+    made_at: datetime | None = None
+    """When its code was digested; None where an older watchword did."""
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -29,7 +29,7 @@ import msgspec
 
 from watchword.domain.delivery import DeliveryState, Receipt
 from watchword.domain.destination import mailbox
-from watchword.domain.keys import KeyRing
+from watchword.domain.keys import KeyRing, sealed_under
 from watchword.domain.message import Message
 from watchword.errors import KeyUnknown, ProviderRefused, ProviderUnavailable, RequestInvalid
 from watchword.ports import Clock, Received
@@ -113,6 +113,12 @@ class Virtual:
         address = None if to is None else self._address(to)
         rows = await asyncio.to_thread(self._file.rows, self._oldest(), address)
         return [found for row in rows if (found := self._opened(*row)) is not None]
+
+    async def sealed_under(self, key_id: int) -> Sequence[datetime]:
+        """Until when what is sealed under this key stays."""
+        rows = await asyncio.to_thread(self._file.rows, self._oldest(), None)
+        ends_at = self._clock() + self._keep_for
+        return [ends_at for _, sealed in rows if sealed_under(sealed) == key_id]
 
     async def close(self) -> None:
         """Finish what was begun, and close the file."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from watchword.domain.challenge import serial
 from watchword.domain.delivery import Delivery, DeliveryState
-from watchword.ports import Record
+from watchword.ports import Record, Sealed
 from watchword.stores._instants import instant, maybe_instant
 from watchword.stores._text import is_text
 
+KEPT = timedelta(hours=24)
+"""How long a dead challenge and its deliveries can still be looked at."""
 _NO_SERIAL = -1
 
 
@@ -39,4 +43,16 @@ def delivery_from(row: Any) -> Delivery:
 
 def record_from(row: Any) -> Record:
     """A row of the `record` statements."""
-    return Record(kind=row[0], key=row[1], version=row[2], body=row[3])
+    return Record(
+        kind=row[0], key=row[1], version=row[2], body=row[3], expires_at=maybe_instant(row[4])
+    )
+
+
+def sealed_challenge(serial: int, seals: Sequence[bytes], expires_at: int) -> Sealed:
+    """Dead, it can still be looked at for a while."""
+    return Sealed(serial, [one for one in seals if one], instant(expires_at) + KEPT)
+
+
+def sealed_delivery_from(row: Any) -> Sealed:
+    """A row of the `sealed_deliveries` statement."""
+    return Sealed(row[0], [one for one in (row[1], row[2]) if one], instant(row[3]))

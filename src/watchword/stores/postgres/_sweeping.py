@@ -13,11 +13,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from watchword.stores._instants import span
+from watchword.stores._rows import KEPT
 from watchword.stores.postgres._connections import Connections
 from watchword.stores.postgres._queries import SQL
 
-KEPT = timedelta(hours=24)
-"""How long a dead challenge and its deliveries can still be looked at."""
 _REST = span(timedelta(minutes=10))
 """How long a walk past all counters of a kind has to be over before the next one."""
 _AT_ONCE = 32

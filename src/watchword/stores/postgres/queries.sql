@@ -90,12 +90,30 @@ WHERE c.serial = $1 AND c.id = $2 AND c.app_id = $3 ORDER BY d.id;
 SELECT state FROM watchword.deliveries WHERE id = $1;
 
 -- name: record
-SELECT kind, key, version, body FROM watchword.records
+SELECT kind, key, version, body, expires_at FROM watchword.records
 WHERE kind = $1 AND key = $2 AND (expires_at IS NULL OR expires_at > $3);
 
 -- name: records
-SELECT kind, key, version, body FROM watchword.records
+SELECT kind, key, version, body, expires_at FROM watchword.records
 WHERE kind = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY key COLLATE "C";
+
+-- name: page_of_records
+SELECT kind, key, version, body, expires_at FROM watchword.records
+WHERE kind = $1 AND key > $2 AND (expires_at IS NULL OR expires_at > $3) ORDER BY key LIMIT $4;
+
+-- name: sealed_challenges
+SELECT serial, substring(recipient FROM 1 FOR 2),
+       ARRAY(SELECT substring(one FROM 1 FOR 2) FROM unnest(sealed) one WHERE one IS NOT NULL),
+       expires_at
+FROM watchword.challenges WHERE serial > $1 ORDER BY serial LIMIT $2;
+
+-- name: sealed_deliveries
+SELECT id, substring(recipient FROM 1 FOR 2), substring(code FROM 1 FOR 2), expires_at
+FROM watchword.deliveries WHERE id > $1 AND (recipient <> '' OR code <> '') ORDER BY id LIMIT $2;
+
+-- name: open_until
+SELECT max(expires_at) FROM watchword.challenges
+WHERE expires_at > $1 AND state = 'pending' AND opened_at <= $2;
 
 -- name: write
 SELECT watchword.write($1, $2, $3, $4, $5, $6);

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 import msgspec
@@ -33,11 +33,18 @@ from watchword.ports import (
     Record,
     RedrawNeeded,
     Remark,
+    Sealed,
     Swept,
     Write,
 )
 from watchword.stores._instants import instant, maybe_instant, maybe_micros, micros, span
-from watchword.stores._rows import delivery_from, naming, record_from
+from watchword.stores._rows import (
+    delivery_from,
+    naming,
+    record_from,
+    sealed_challenge,
+    sealed_delivery_from,
+)
 from watchword.stores._text import is_text
 from watchword.stores.postgres import _migrating
 from watchword.stores.postgres._connections import Connections, Row, Terms
@@ -264,6 +271,23 @@ class PostgresStore:
 
     async def records(self, kind: str, now: datetime) -> Sequence[Record]:
         return [record_from(row) for row in await self._look("records", kind, micros(now))]
+
+    async def page(self, kind: str, after: str, now: datetime, *, most: int) -> Sequence[Record]:
+        rows = await self._look("page_of_records", kind, after, micros(now), most)
+        return [record_from(row) for row in rows]
+
+    async def sealed(
+        self, what: Literal["challenges", "deliveries"], after: int, *, most: int
+    ) -> Sequence[Sealed]:
+        if what == "deliveries":
+            rows = await self._look("sealed_deliveries", after, most)
+            return [sealed_delivery_from(row) for row in rows]
+        rows = await self._look("sealed_challenges", after, most)
+        return [sealed_challenge(row[0], [row[1], *row[2]], row[3]) for row in rows]
+
+    async def open_until(self, opened_by: datetime, now: datetime) -> datetime | None:
+        ((until,),) = await self._look("open_until", micros(now), micros(opened_by))
+        return maybe_instant(until)
 
     async def write(self, writes: Sequence[Write], now: datetime) -> None:
         ((misfit,),) = await self._connections.fetch(

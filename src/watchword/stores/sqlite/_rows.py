@@ -11,7 +11,9 @@ import msgspec
 
 from watchword.domain.challenge import Challenge, Draw, Question, State
 from watchword.domain.purpose import Purpose
+from watchword.ports import Sealed
 from watchword.stores._instants import instant, maybe_instant
+from watchword.stores._rows import sealed_challenge
 
 _PURPOSES = {purpose.value: purpose for purpose in Purpose}
 _STATES = {state.value: state for state in State}
@@ -67,3 +69,9 @@ def challenge_from(row: tuple[Any, ...]) -> Challenge:
         expires_at=instant(row[16]),
         closed_at=maybe_instant(row[17]),
     )
+
+
+def sealed_challenge_from(row: tuple[Any, ...]) -> Sealed:
+    """A row of the `sealed_challenges` statement."""
+    seals = [draw.sealed[:2] for draw in _draws(row[2]) if draw.sealed]
+    return sealed_challenge(row[0], [row[1], *seals], row[3])

@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 from watchword.ports import Swept
 from watchword.stores._instants import micros, span
+from watchword.stores._rows import KEPT
 from watchword.stores.sqlite._queries import SQL
 
-KEPT = timedelta(hours=24)
-"""How long a dead challenge and its deliveries can still be looked at."""
 _REST = span(timedelta(minutes=10))
 """How long a walk past all counters of a kind has to be over before the next one."""
 _LOOKS = 16

@@ -165,12 +165,28 @@ WHERE c.serial = ? AND c.id = ? AND c.app_id = ? ORDER BY d.id;
 SELECT state FROM deliveries WHERE id = ?;
 
 -- name: record
-SELECT kind, key, version, body FROM records
+SELECT kind, key, version, body, expires_at FROM records
 WHERE kind = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?);
 
 -- name: records
-SELECT kind, key, version, body FROM records
+SELECT kind, key, version, body, expires_at FROM records
 WHERE kind = ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY key;
+
+-- name: page_of_records
+SELECT kind, key, version, body, expires_at FROM records
+WHERE kind = ? AND key > ? AND (expires_at IS NULL OR expires_at > ?) ORDER BY key LIMIT ?;
+
+-- name: sealed_challenges
+SELECT serial, substr(recipient, 1, 2), draws, expires_at FROM challenges
+WHERE serial > ? ORDER BY serial LIMIT ?;
+
+-- name: sealed_deliveries
+SELECT id, substr(recipient, 1, 2), substr(code, 1, 2), expires_at FROM deliveries
+WHERE id > ? AND (recipient <> x'' OR code <> x'') ORDER BY id LIMIT ?;
+
+-- name: open_until
+SELECT max(expires_at) FROM challenges
+WHERE expires_at > ? AND state = 'pending' AND opened_at <= ?;
 
 -- name: add_record
 -- One whose time is over is as good as absent.

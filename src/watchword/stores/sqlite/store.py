@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from watchword.domain.challenge import Challenge
 from watchword.domain.delivery import Delivery, DeliveryState, Handover, Leased
@@ -23,16 +23,17 @@ from watchword.ports import (
     Record,
     RedrawNeeded,
     Remark,
+    Sealed,
     Swept,
     Write,
 )
 from watchword.stores._instants import maybe_instant, micros
-from watchword.stores._rows import delivery_from, naming, record_from
+from watchword.stores._rows import delivery_from, naming, record_from, sealed_delivery_from
 from watchword.stores._text import is_text
 from watchword.stores.sqlite import _challenges, _limits, _outbox
 from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
 from watchword.stores.sqlite._queries import SQL
-from watchword.stores.sqlite._rows import challenge_from
+from watchword.stores.sqlite._rows import challenge_from, sealed_challenge_from
 from watchword.stores.sqlite._sweeping import START, sweep
 from watchword.stores.sqlite._writer import Writer
 
@@ -151,6 +152,31 @@ class SqliteStore:
             lambda cursor: cursor.execute(SQL["records"], (kind, micros(now))).fetchall()
         )
         return [record_from(row) for row in rows]
+
+    async def page(self, kind: str, after: str, now: datetime, *, most: int) -> Sequence[Record]:
+        asked = (kind, after, micros(now), most)
+        rows = await self._read(
+            lambda cursor: cursor.execute(SQL["page_of_records"], asked).fetchall()
+        )
+        return [record_from(row) for row in rows]
+
+    async def sealed(
+        self, what: Literal["challenges", "deliveries"], after: int, *, most: int
+    ) -> Sequence[Sealed]:
+        statement, shape = (
+            (SQL["sealed_challenges"], sealed_challenge_from)
+            if what == "challenges"
+            else (SQL["sealed_deliveries"], sealed_delivery_from)
+        )
+        rows = await self._read(lambda cursor: cursor.execute(statement, (after, most)).fetchall())
+        return [shape(row) for row in rows]
+
+    async def open_until(self, opened_by: datetime, now: datetime) -> datetime | None:
+        asked = (micros(now), micros(opened_by))
+        (until,) = await self._read(
+            lambda cursor: cursor.execute(SQL["open_until"], asked).fetchone()
+        )
+        return maybe_instant(until)
 
     async def write(self, writes: Sequence[Write], now: datetime) -> None:
         await self._writer.run(lambda cursor: _challenges.apply(cursor, writes, now))
