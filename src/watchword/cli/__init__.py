@@ -81,6 +81,17 @@ accounts.command(f"{_account}:enable", name="enable", help="Serve a disabled one
 accounts.command(f"{_account}:key", name="key", help="Make an access key; it is shown once.")
 accounts.command(f"{_account}:revoke", name="revoke", help="Revoke an access key.")
 
+channels = App(name="channel", help="Pause and resume channels.")
+commands.command(channels)
+channels.command("watchword.cli.channel:pause", name="pause", help="Begin no hand-over.")
+channels.command("watchword.cli.channel:resume", name="resume", help="Hand over again.")
+channels.command("watchword.cli.channel:list_", name="list", help="List channels and what waits.")
+
+deliveries = App(name="delivery", help="Look at hand-overs, and settle unknown ones.")
+commands.command(deliveries)
+deliveries.command("watchword.cli.delivery:list_", name="list", help="List those in one state.")
+deliveries.command("watchword.cli.delivery:settle", name="settle", help="Say how one ended.")
+
 stores = App(name="store", help="Look after the store.")
 commands.command(stores)
 stores.command("watchword.cli.store:migrate", name="migrate", help="Bring its schema up to date.")
