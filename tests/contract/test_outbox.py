@@ -415,7 +415,7 @@ async def test_apps_take_turns_and_of_each_the_oldest_goes_first(acts):
 async def test_apps_take_turns_where_one_place_is_free_at_a_time(acts):
     for app in (SHOP, BANK, PARK):
         await flood(acts, app, 4)
-    served = []
+    served: list[str] = []
     for _ in range(9):
         last = served[-1] if served else ""
         served += apps_of(await acts.lease(most=1, turns=Turns(after=last)))

@@ -110,6 +110,6 @@ if __name__ == "__main__":
     for provider in (smtp.Smtp, virtual.Virtual):
         stopped_provider(provider)
     if _STEP == "mid-request":
-        smtp._hand_over, virtual._Batches.add = half_a_mail, half_a_batch
-    deliver.Lane._finish = finishing(deliver.Lane._finish)
+        smtp._hand_over, virtual._Batches.add = half_a_mail, half_a_batch  # type: ignore[method-assign]
+    deliver.Lane._finish = finishing(deliver.Lane._finish)  # type: ignore[method-assign]
     main()

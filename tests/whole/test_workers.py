@@ -48,7 +48,8 @@ class Relay:
 
     def __init__(self):
         self.taken: Counter[str] = Counter()
-        self.order = []
+        self.order: list[str] = []
+        self.port = 0
         self.hanging = 0
 
     async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
@@ -156,6 +157,7 @@ async def test_a_kill_at_any_step_loses_nothing_and_repeats_nothing(house, relay
             in_flight |= in_state(house, "sending")
         with worker(house, ""):
             await until(lambda: not unsettled(house), "an empty outbox")
+        assert service.inbox
         received = await service.inbox.received()
     found = states(house)
     assert len(found) == len(mails) + len(texts)

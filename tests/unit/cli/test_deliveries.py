@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def unknown(shell):
             to = phone("+8613800135678")
             asked = Send(app=app, purpose=Purpose.SIGN_IN, destination=to, channel="sms")
             issued = await issue(asked, service.house, now=service.clock())
-            terms = {"most": 1, "ttl": timedelta(seconds=1), "repeats": False}
+            terms: dict[str, Any] = {"most": 1, "ttl": timedelta(seconds=1), "repeats": False}
             store, now = service.store, service.clock()
             leased = await store.lease("sms", now, **terms)
             await store.begin_sending(leased, now, ttl=terms["ttl"])

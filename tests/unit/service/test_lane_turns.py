@@ -14,7 +14,7 @@ from watchword.domain.delivery import DeliveryState
 from watchword.domain.destination import phone
 from watchword.domain.quota import Quota, Scope
 from watchword.service.deliver import Lane, Pace
-from watchword.service.pause import pause, resume
+from watchword.service.pause import Pause, pause, resume
 
 SECOND = timedelta(seconds=1)
 RATE = Pace(rates=(Quota(Scope.EVERYTHING, 3, SECOND),))
@@ -140,7 +140,7 @@ async def test_a_lane_takes_no_more_places_than_its_settings_say(acts, running, 
 
 
 async def test_a_paused_lane_begins_nothing(acts, running, eventually):
-    told = []
+    told: list[Pause | None] = []
     await pause(acts.store, "sms", "the carrier is down", acts.now)
     sent, carrier = await numbers(acts, 0, 3), Carrier()
     lane = running(carrier)
