@@ -224,7 +224,8 @@ async def test_several_workers_hand_over_each_message_once(house, relay, workers
 
 
 @pytest.mark.store("sqlite")
-async def test_nobody_starves_whatever_one_app_does(house, relay):
+@pytest.mark.parametrize("many", [500, pytest.param(20_000, marks=SOAK)])
+async def test_nobody_starves_whatever_one_app_does(house, relay, many):
     """One app has a flood queued, its mails hang, trickle or are refused; the mails of another app
     and the SMS of a third arrive while it still has nearly all of them to go."""
     house.settings(SETTINGS.format(port=relay.port, timeout_s=20))
@@ -232,7 +233,7 @@ async def test_nobody_starves_whatever_one_app_does(house, relay):
         flood, bank = [await service.apps.create(name=n, now=service.clock()) for n in "ab"]
         for name in ("hang", "hang", "hang", "trickle", "poison"):
             await send_many(service, flood, 1, name=name)
-        await send_many(service, flood, 500, name="flood")
+        await send_many(service, flood, many, name="flood")
         with worker(house):
             await until(lambda: relay.hanging == 3, "the hanging ones under way")
             mails = await send_many(service, bank, 10, name="bank")
