@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import captcha, fleet, hints, postgres, scale, scenarios
+from bench import captcha, delivering, fleet, hints, postgres, scale, scenarios
 from bench.claims import claims
 from bench.disk import commit_seconds, file_system
 from bench.fleet import Fleet
@@ -28,7 +28,7 @@ from bench.schedule import Part, fleet_schedule, schedule
 ALL = {
     "sqlite": (
         *("send", "check", "dialects", "captcha", "hints"),
-        *("million", "sweep", "processes"),
+        *("million", "sweep", "processes", "handover", "fairness"),
     ),
     "postgresql": ("send", "check", "million", "connections", "sweep"),
 }
@@ -93,6 +93,10 @@ def measure(plan: Plan, results: Results, asked: argparse.Namespace, tell: Tell)
         results.sweep = scenarios.sweep(plan, tell)
     if "processes" in asked.only:
         results.processes = scenarios.processes(plan, tell)
+    if "handover" in asked.only:
+        results.handed = delivering.handover(plan, tell)
+    if "fairness" in asked.only:
+        results.fairness = delivering.fairness(plan, tell)
 
 
 def measure_fleet(plan: Plan, results: Results, asked: argparse.Namespace, tell: Tell) -> None:

@@ -21,6 +21,7 @@ KEPT_WITH_A_MILLION = 0.85
 RESIDENT_MIB = 150.0
 SLOWED_BY_SWEEPING = 3.0
 FAIRNESS = 0.6
+BESIDE_A_FLOOD = 1.5
 CPU_TO_SQLITE = 1.4
 GROWN = 1.25
 TELLING = 0.1
@@ -66,6 +67,9 @@ def claims(results: Results) -> Iterator[Claim]:
     for crowd in results.processes:
         says = f"{crowd.processes} processes, {_cores(crowd.cores)}: slowest to fastest"
         yield _at_least(says, crowd.fairness, FAIRNESS)
+    for lane in results.fairness:
+        says = f"{lane.lane}: p95 of another app's hand-overs beside a flood, to that alone"
+        yield _at_most(says, lane.ratio, BESIDE_A_FLOOD)
     if results.fleet is not None:
         yield from _of_fleet(results.fleet)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bench.captcha import SHARE_OF_PEAK, Captchas
 from bench.claims import claims
+from bench.delivering import Handed, Undisturbed
 from bench.fleet import Cleared, Cost, Fleet, Pooled
 from bench.hints import CALLS, Hinted
 from bench.measure import Figure
@@ -45,6 +46,10 @@ def _sections(results: Results) -> Iterator[str]:
         yield _sweep(results.sweep)
     if results.processes:
         yield _processes(results.processes)
+    if results.handed:
+        yield _handed(results.handed)
+    if results.fairness:
+        yield _undisturbed(results.fairness)
     if results.fleet is not None:
         yield from _fleet(results.fleet)
     for kind, places in results.profiles.items():
@@ -171,6 +176,17 @@ def _sweep(found: Sweeping) -> str:
         f"{found.peak:.0f} sends a second. The slowest slice had a p99 of "
         f"{found.slowest_p99:.1f} ms.\n\n"
     ) + _figures([found.quiet, found.sweeping])
+
+
+def _handed(found: Sequence[Handed]) -> str:
+    rows = [(h.provider, f"{h.worker:.0f}", f"{h.bare:.0f}", f"{h.ratio:.3f}") for h in found]
+    heads = ("provider", "hand-overs/s by a worker", "by a bare loop", "ratio")
+    return table(heads, rows)
+
+
+def _undisturbed(found: Sequence[Undisturbed]) -> str:
+    rows = [(u.lane, f"{u.alone_ms:.1f}", f"{u.beside_ms:.1f}", f"{u.ratio:.2f}") for u in found]
+    return table(("lane", "p95 ms alone", "p95 ms beside a flood", "ratio"), rows)
 
 
 def _figures(figures: Sequence[Figure], head: str = "sends") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bench.captcha import Captchas
+from bench.delivering import Handed, Undisturbed
 from bench.fleet import Fleet
 from bench.hints import Hinted
 from bench.measure import Figure
@@ -35,5 +36,7 @@ class Results(msgspec.Struct, kw_only=True):
     million: Million | None = None
     sweep: Sweeping | None = None
     processes: list[Crowded] = []
+    handed: list[Handed] = []
+    fairness: list[Undisturbed] = []
     fleet: Fleet | None = None
     profiles: dict[str, list[Place]] = {}

@@ -23,6 +23,8 @@ _SEEDED_BY_POSTGRES = 10_000
 _SWEPT_BY_POSTGRES = 10_000
 _WINDOWS_A_TURN = 3
 _HINTS_S = 30.0
+_HANDED_S = 30.0
+"""Queueing so many messages, and handing them over twice."""
 _FLEET_WINDOWS = {"send": 5, "check": 2, "million": 3}
 _DIALECT_WINDOWS = 2 + 3
 """A round of mailboxes, and one of phones."""
@@ -60,6 +62,10 @@ def schedule(plan: Plan, *, only: Collection[str], workers: Sequence[bool]) -> I
         yield Part(name, _START_S + plan.rows / ROWS_A_SEND / _SEEDED_A_SECOND + measured)
     if "processes" in only:
         yield Part("processes", len(CROWDS) * (_START_S + plan.rounds * plan.seconds))
+    if "handover" in only:
+        yield Part("handover", plan.rounds * 4 * _START_S + plan.rounds * _HANDED_S)
+    if "fairness" in only:
+        yield Part("fairness", plan.rounds * (4 * _START_S + _HANDED_S + 4 * plan.seconds))
 
 
 def fleet_schedule(plan: Plan, only: Collection[str]) -> Iterator[Part]:

@@ -201,6 +201,21 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     email: str = ""
 
 
+class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a channel's lane may do: hand-overs `at_once` in each process that delivers, 0 being as
+    many as the provider makes; `rate` is how many all of them begin, nothing being no bound."""
+
+    at_once: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+    rate: tuple[Limit, ...] = ()
+
+
+class Lanes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The lane of each channel."""
+
+    sms: Lane = Lane()
+    email: Lane = Lane()
+
+
 class Address(str):
     """Where a store is. It may hold a password, so a server's prints as hosts and database."""
 
@@ -251,6 +266,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     captcha: Captcha = Captcha()
     texts: Texts = Texts()
     channels: Channels = Channels()
+    lanes: Lanes = Lanes()
     providers: Mapping[str, Confidential] = {}
     """Settings of each provider by its name; the provider's module says what it needs. Values
     from the environment are texts, so it reads numbers and truths out of texts too."""

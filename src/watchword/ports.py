@@ -10,7 +10,16 @@ from typing import Literal, Protocol
 import msgspec
 
 from watchword.domain.challenge import Challenge, Given, Verdict
-from watchword.domain.delivery import Delivery, DeliveryState, Handover, Leased, Receipt
+from watchword.domain.delivery import (
+    Backlog,
+    Delivery,
+    DeliveryState,
+    Handover,
+    Leased,
+    Listed,
+    Receipt,
+    Turns,
+)
 from watchword.domain.failures import Budget
 from watchword.domain.message import Message, Words
 from watchword.domain.policy import Resend
@@ -206,9 +215,17 @@ class DeliveryStore(Protocol):
     """The outbox: queued -> leased -> sending -> an end, each step committed before the next."""
 
     async def lease(
-        self, channel: str, now: datetime, *, most: int, ttl: timedelta, repeats: bool
+        self,
+        channel: str,
+        now: datetime,
+        *,
+        most: int,
+        ttl: timedelta,
+        repeats: bool,
+        turns: Turns = Turns(),  # noqa: B008 (frozen)
     ) -> Sequence[Leased]:
-        """Take what is due, oldest first, and settle what is past help.
+        """Take what is due, apps in turn and of each the oldest first, and settle what is past
+        help, which takes nobody's place.
 
         A lease that lapsed before sending is taken again. One that lapsed while sending becomes
         unknown, or is queued again where the provider `repeats` harmlessly. What has expired is
@@ -225,6 +242,10 @@ class DeliveryStore(Protocol):
         is begun by this one.
         """
 
+    async def hand_back(self, leased: Sequence[Leased], now: datetime) -> None:
+        """Queue again, as due at once, what was leased and is not begun. What was begun, or is no
+        longer held under its token, stays as it is."""
+
     async def record_handovers(
         self, handovers: Sequence[Handover], *, provider: str, now: datetime
     ) -> None:
@@ -238,6 +259,18 @@ class DeliveryStore(Protocol):
 
     async def delivery_state(self, delivery: int) -> DeliveryState:
         """Look at one delivery. Raises ChallengeNotFound when it was swept."""
+
+    async def settle(
+        self, delivery: int, state: DeliveryState, now: datetime, *, reason: str, by_receipt: bool
+    ) -> bool:
+        """Say how a hand-over ended of which nobody knew, or which a carrier had only accepted and
+        now tells of in a receipt. False where it is neither: an end that is known stays."""
+
+    async def listed(self, state: DeliveryState, *, most: int) -> Sequence[Listed]:
+        """The newest deliveries in this state, newest first."""
+
+    async def backlog(self, channel: str) -> Backlog:
+        """What waits to be handed over."""
 
 
 class RecordStore(Protocol):

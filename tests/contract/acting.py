@@ -8,6 +8,7 @@ import msgspec
 
 from watchword.domain.app import App
 from watchword.domain.challenge import Verdict
+from watchword.domain.delivery import Turns
 from watchword.domain.destination import Kind, phone
 from watchword.domain.failures import Budget
 from watchword.domain.keys import KeyRing
@@ -119,8 +120,10 @@ class Acts:
             )
             assert judged.verdict is Verdict.MISMATCH
 
-    async def lease(self, most=100, repeats=False, channel="sms"):
-        return await self.store.lease(channel, self.now, most=most, ttl=LEASE, repeats=repeats)
+    async def lease(self, most=100, repeats=False, channel="sms", turns=Turns()):  # noqa: B008
+        return await self.store.lease(
+            channel, self.now, most=most, ttl=LEASE, repeats=repeats, turns=turns
+        )
 
     async def begin(self, leased, again=False):
         return await self.store.begin_sending(leased, self.now, ttl=LEASE, again=again)

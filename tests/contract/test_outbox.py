@@ -6,11 +6,13 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from tests.contract.acting import ANN, BOB, LEASE, MINUTE, SHOP, TICK
+from tests.contract.acting import ANN, BANK, BOB, DAY, LEASE, MINUTE, SHOP, TICK
+from watchword.domain.app import App
 from watchword.domain.challenge import State
-from watchword.domain.delivery import DeliveryState, Handover, back_off
+from watchword.domain.delivery import Backlog, DeliveryState, Handover, Turns, back_off
 from watchword.domain.destination import phone
 from watchword.errors import ChallengeNotFound
+from watchword.service.pause import Pause, pause, paused, resume
 
 ENDS = (DeliveryState.ACCEPTED, DeliveryState.DELIVERED, DeliveryState.FAILED)
 
@@ -381,3 +383,197 @@ async def test_what_never_was_has_no_state(acts):
         await acts.store.delivery_state(987_654)
     with pytest.raises(ChallengeNotFound):
         await acts.store.deliveries(SHOP.id, "0" * 26)
+
+
+PARK = App(id="park", name="Park")
+
+
+async def flood(acts, app, count, first=0):
+    """So many queued by one app; the ids, oldest first."""
+    sent = []
+    for n in range(count):
+        sent.append((await acts.send(app, to=phone(f"+861390013{first + n:04d}"))).delivery)
+        acts.later(TICK)
+    return sent
+
+
+def apps_of(leased):
+    return [one.app_id for one in leased]
+
+
+async def test_apps_take_turns_and_of_each_the_oldest_goes_first(acts):
+    """However much one has queued, and before the others came."""
+    shop = await flood(acts, SHOP, 20)
+    bank, park = await flood(acts, BANK, 3), await flood(acts, PARK, 1)
+    leased = await acts.lease(most=8)
+    assert apps_of(leased).count("shop") == 4
+    assert [one.id for one in leased if one.app_id == "shop"] == shop[:4]
+    assert [one.id for one in leased if one.app_id == "bank"] == bank
+    assert [one.id for one in leased if one.app_id == "park"] == park
+
+
+async def test_apps_take_turns_where_one_place_is_free_at_a_time(acts):
+    for app in (SHOP, BANK, PARK):
+        await flood(acts, app, 4)
+    served: list[str] = []
+    for _ in range(9):
+        last = served[-1] if served else ""
+        served += apps_of(await acts.lease(most=1, turns=Turns(after=last)))
+    assert served == ["bank", "park", "shop"] * 3
+
+
+async def test_a_place_goes_to_whoever_holds_the_fewest(acts):
+    await flood(acts, SHOP, 6)
+    await flood(acts, BANK, 6)
+    leased = await acts.lease(most=4, turns=Turns(held={"shop": 3, "gone": 9}))
+    assert apps_of(leased) == ["bank", "bank", "bank", "bank"]
+    leased = await acts.lease(most=3, turns=Turns(held={"shop": 3, "bank": 4}, after="bank"))
+    assert apps_of(leased) == ["shop", "shop", "bank"]
+
+
+async def test_no_app_holds_more_than_its_share(acts):
+    """Also where nobody else wants the places: who comes next finds one."""
+    await flood(acts, SHOP, 8)
+    turns = Turns(held={"shop": 1}, share=3)
+    assert apps_of(await acts.lease(most=6, turns=turns)) == ["shop", "shop"]
+    assert await acts.lease(most=6, turns=Turns(held={"shop": 3}, share=3)) == []
+    (bank,) = await flood(acts, BANK, 1)
+    held = Turns(held={"shop": 3}, share=3)
+    assert [one.id for one in await acts.lease(most=6, turns=held)] == [bank]
+
+
+async def test_what_is_past_help_takes_nobodys_place(acts):
+    """A poison app with a hundred lapsed hand-overs is settled, and the other is served in the same
+    act, were there a single place."""
+    await flood(acts, SHOP, 100)
+    assert len(await acts.begin(await acts.lease())) == 100
+    acts.later(LEASE)
+    (park,) = await flood(acts, PARK, 1)
+    turns = Turns(after="park")
+    assert [one.id for one in await acts.lease(most=1, turns=turns)] == [park]
+    assert await acts.lease(most=1) == []
+    found = await acts.store.listed(DeliveryState.UNKNOWN, most=1000)
+    assert len(found) == 100
+
+
+async def test_what_is_tried_again_waits_in_its_own_line(acts):
+    """A back-off is nobody else's: what is not due takes no turn."""
+    await flood(acts, BANK, 1)
+    leased = await going(acts)
+    again_at = acts.now + MINUTE
+    await record(acts, leased, DeliveryState.QUEUED, not_before=again_at)
+    await flood(acts, SHOP, 2)
+    assert apps_of(await acts.lease(most=1)) == ["shop"]
+    acts.now = again_at
+    assert apps_of(await acts.lease(most=1, turns=Turns(after="shop"))) == ["bank"]
+
+
+async def test_what_is_handed_back_is_due_at_once(acts):
+    """Nobody waits for the lease to lapse, and no try was made."""
+    issued = await acts.send()
+    leased = await acts.lease()
+    await acts.store.hand_back(leased, acts.now)
+    assert await state(acts, issued) is DeliveryState.QUEUED
+    (again,) = await acts.lease()
+    assert (again.id, again.tries) == (leased[0].id, 0)
+    assert await acts.begin(leased) == []
+    assert await acts.begin([again]) == [again]
+
+
+async def test_only_what_is_still_held_is_handed_back(acts):
+    """Neither what another has leased since, nor what was begun, nor what has ended."""
+    begun, lapsed, over = [await acts.send(to=phone(f"+861390013900{n}")) for n in range(3)]
+    by_id = {one.id: one for one in await acts.lease()}
+    await acts.begin([by_id[begun.delivery]])
+    await acts.store.cancel(SHOP.id, over.challenge_id, acts.now)
+    acts.later(LEASE)
+    again = {one.id: one for one in await acts.lease()}
+    await acts.store.hand_back(list(by_id.values()), acts.now)
+    assert await state(acts, begun) is DeliveryState.UNKNOWN
+    assert await state(acts, lapsed) is DeliveryState.LEASED
+    assert await state(acts, over) is DeliveryState.CANCELLED
+    assert lapsed.delivery in again
+
+
+async def unknown(acts):
+    issued = await acts.send()
+    leased = await going(acts)
+    acts.later(LEASE)
+    await acts.lease()
+    return issued, leased
+
+
+@pytest.mark.parametrize("told", [DeliveryState.DELIVERED, DeliveryState.FAILED])
+async def test_what_is_unknown_is_settled_by_word_of_mouth(acts, told):
+    issued, _ = await unknown(acts)
+    acts.later(MINUTE)
+    settle = {"reason": "asked the carrier", "by_receipt": False}
+    assert await acts.store.settle(issued.delivery, told, acts.now, **settle)
+    found = await delivery(acts, issued)
+    assert (found.state, found.reason) == (told, "asked the carrier")
+    assert found.settled_at == acts.now
+    assert not await acts.store.settle(issued.delivery, told, acts.now, **settle)
+
+
+async def test_only_a_receipt_settles_what_was_accepted(acts):
+    """And nothing but what was sent: an end that is known stays."""
+    issued = await acts.send()
+    settle = {"now": acts.now, "reason": "", "state": DeliveryState.DELIVERED}
+    for by_receipt in (False, True):
+        assert not await acts.store.settle(issued.delivery, **settle, by_receipt=by_receipt)
+    await record(acts, await going(acts), DeliveryState.ACCEPTED)
+    assert not await acts.store.settle(issued.delivery, **settle, by_receipt=False)
+    assert await state(acts, issued) is DeliveryState.ACCEPTED
+    assert await acts.store.settle(issued.delivery, **settle, by_receipt=True)
+    assert await state(acts, issued) is DeliveryState.DELIVERED
+    failed = {**settle, "state": DeliveryState.FAILED}
+    assert not await acts.store.settle(issued.delivery, **failed, by_receipt=True)
+    assert not await acts.store.settle(987_654, **settle, by_receipt=True)
+
+
+async def test_nothing_leads_out_of_unknown_by_itself(acts):
+    """Neither time, nor a sweep, nor another worker's look."""
+    issued, _ = await unknown(acts)
+    acts.now = issued.expires_at + MINUTE
+    await acts.sweep()
+    assert await acts.lease(repeats=True) == []
+    assert await state(acts, issued) is DeliveryState.UNKNOWN
+
+
+async def test_deliveries_of_a_state_are_listed_newest_first_and_masked(acts):
+    first = await acts.send()
+    second = await acts.send(BANK, to=BOB)
+    found = await acts.store.listed(DeliveryState.QUEUED, most=10)
+    assert [(one.id, one.app_id) for one in found] == [
+        (second.delivery, "bank"),
+        (first.delivery, "shop"),
+    ]
+    assert found[0].masked == second.masked
+    assert len(await acts.store.listed(DeliveryState.QUEUED, most=1)) == 1
+    assert await acts.store.listed(DeliveryState.UNKNOWN, most=10) == []
+
+
+async def test_a_backlog_is_what_waits_and_since_when(acts):
+    assert await acts.store.backlog("sms") == Backlog(0, None)
+    began = acts.now
+    await flood(acts, SHOP, 3)
+    assert await acts.store.backlog("sms") == Backlog(3, began)
+    assert await acts.store.backlog("email") == Backlog(0, None)
+    await acts.lease(most=1)
+    assert (await acts.store.backlog("sms")).queued == 2
+
+
+async def test_a_pause_is_kept_until_it_is_resumed(acts):
+    """With its reason and since when; a second one changes the reason alone."""
+    store = acts.store
+    assert await paused(store, "sms", acts.now) is None
+    began = acts.now
+    await pause(store, "sms", "the carrier is down", began)
+    acts.later(MINUTE)
+    await pause(store, "sms", "still down", acts.now)
+    acts.later(DAY)
+    assert await paused(store, "sms", acts.now) == Pause(began, "still down")
+    assert await paused(store, "email", acts.now) is None
+    assert await resume(store, "sms", acts.now)
+    assert not await resume(store, "sms", acts.now)
+    assert await paused(store, "sms", acts.now) is None

@@ -68,6 +68,7 @@ def test_the_sample_names_every_setting_with_its_default():
     written["captcha"] |= {name: Confidential() for name, *_ in CAPTCHAS}
     for section in ("limits", "huawei", "aliyun", "ciam", "captcha"):
         written[section] = with_limits(written[section])
+    written["lanes"] = {name: with_limits(lane) for name, lane in written["lanes"].items()}
     written["policy"]["languages"] = tuple(written["policy"]["languages"])
     written["trusted_proxies"] = tuple(written["trusted_proxies"])
     assert written == default(Settings)

@@ -31,6 +31,7 @@ from watchword.providers import virtual
 from watchword.service.await_outcome import Outcomes
 from watchword.service.deliver import Lane
 from watchword.service.house import House
+from watchword.service.pause import Pause
 from watchword.service.sweep import sweep
 
 __all__ = ["CARRIES", "Service", "Stage", "bootstrap", "migrate", "now", "opened", "stage"]
@@ -137,10 +138,12 @@ async def _service(
     lanes: dict[str, Lane] = {}
     house = dialects.house(settings, keys, store, providers, lambda channel: lanes[channel].stir())
     for channel, provider in providers.items():
-        lanes[channel] = Lane(channel, provider, texts, house, clock)
+        pace = dialects.pace(getattr(settings.lanes, channel))
+        lanes[channel] = Lane(channel, provider, texts, house, clock, pace)
     outcomes = Outcomes()
     for channel, lane in lanes.items():
         lane.watchers += [outcomes.tell, _Weather(channel).tell]
+        lane.pause_watchers.append(partial(_tell_paused, channel))
     huawei = dialects.huawei(settings, house, apps)
     aliyun = dialects.aliyun(settings, house, apps)
     ciam = dialects.ciam(settings, house, apps, captchas)
@@ -209,6 +212,13 @@ async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+def _tell_paused(channel: str, pause: Pause | None) -> None:
+    if pause:
+        log.events().warning("channel_paused", channel=channel, reason=pause.reason)
+    else:
+        log.events().info("channel_resumed", channel=channel)
 
 
 class _Weather:

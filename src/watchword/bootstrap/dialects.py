@@ -28,6 +28,7 @@ from watchword.domain.keys import KeyRing
 from watchword.domain.policy import Policy, Resend
 from watchword.domain.quota import Quota, Scope, Span, meters
 from watchword.ports import Captcha, Provider, Store
+from watchword.service.deliver import Pace
 from watchword.service.gate import Gate
 from watchword.service.guard import Guard
 from watchword.service.house import House
@@ -141,6 +142,11 @@ def ciam(settings: Settings, house: House, apps: Apps, captchas: Mapping[str, Ca
         aj=captcha.aj,
         origins=terms.origins,
     )
+
+
+def pace(terms: config.Lane) -> Pace:
+    """How much the lane of a channel may do."""
+    return Pace(at_once=terms.at_once, rates=_made(Scope.EVERYTHING, terms.rate))
 
 
 def _quotas(limits: config.Limits) -> tuple[Quota, ...]:

@@ -94,6 +94,17 @@ rings.command("watchword.cli.keys:list_", name="list", help="List the keys, neve
 rings.command("watchword.cli.keys:retire", name="retire", help="Remove what nothing needs.")
 rings.command("watchword.cli.keys:rotate", name="rotate", help="Replace the keys.")
 
+channels = App(name="channel", help="Pause and resume channels.")
+commands.command(channels)
+channels.command("watchword.cli.channel:pause", name="pause", help="Begin no hand-over.")
+channels.command("watchword.cli.channel:resume", name="resume", help="Hand over again.")
+channels.command("watchword.cli.channel:list_", name="list", help="List channels and what waits.")
+
+deliveries = App(name="delivery", help="Look at hand-overs, and settle unknown ones.")
+commands.command(deliveries)
+deliveries.command("watchword.cli.delivery:list_", name="list", help="List those in one state.")
+deliveries.command("watchword.cli.delivery:settle", name="settle", help="Say how one ended.")
+
 stores = App(name="store", help="Look after the store.")
 commands.command(stores)
 stores.command("watchword.cli.store:migrate", name="migrate", help="Bring its schema up to date.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 import msgspec
 
@@ -49,6 +51,29 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     queued_at: datetime
     settled_at: datetime | None
+
+
+class Listed(Delivery, frozen=True, kw_only=True):
+    """A hand-over as an operator finds it: whose it is, and to whom it went, masked."""
+
+    app_id: str
+    masked: str
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """What waits for a hand-over on a channel, back-offs included: how many, and since when."""
+
+    queued: int
+    oldest_at: datetime | None
+
+
+class Turns(msgspec.Struct, frozen=True, kw_only=True):
+    """How apps take turns in a lane: a place goes to whoever holds the fewest there (`held`), among
+    equals to the one that follows the last served (`after`), and none holds more than `share`."""
+
+    held: Mapping[str, int] = MappingProxyType({})
+    after: str = ""
+    share: int = 10_000
 
 
 class Leased(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,29 +11,36 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TypeVar
 
 import msgspec
 
-from watchword.domain.delivery import DeliveryState, Handover, Leased, back_off
+from watchword.domain.delivery import DeliveryState, Handover, Leased, Turns, back_off
 from watchword.domain.language import choose
 from watchword.domain.message import Message, Words, one_line
 from watchword.domain.purpose import Purpose
+from watchword.domain.quota import Meter, Quota, demand, meters
 from watchword.errors import (
     DeliveryFailed,
     KeyUnknown,
     ProviderRefused,
     ProviderUnavailable,
+    QuotaExceeded,
     StoreUnavailable,
 )
 from watchword.ports import Clock, Provider, Texts
 from watchword.service.house import House
 from watchword.service.issue import Recipient
+from watchword.service.pause import Pause, paused
 
 GRACE = timedelta(seconds=5)
 """How much longer than the provider's time-out a lease lasts."""
 _LOOK_EVERY_S = 0.1
+_PAUSE_FRESH_S = 0.25
+_SHORTEST_WAIT_S = 0.005
+_KEPT_FREE = 8
+"""One place of so many, and one at least, is for apps that do not hold all the others."""
 _REST_S = 0.25
 _LONGEST_REASON = 200
 _NOBODY = "nobody is there"
@@ -42,11 +49,25 @@ T = TypeVar("T")
 Watcher = Callable[[Leased, Handover], None]
 
 
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How much a lane may do: hand-overs at once, 0 being as many as its provider makes, and how
+    many are begun in which time, by all processes together."""
+
+    at_once: int = 0
+    rates: Sequence[Quota] = ()
+
+
 class Lane:
     """All deliveries of one channel, through one provider."""
 
     def __init__(
-        self, channel: str, provider: Provider, texts: Texts, house: House, clock: Clock
+        self,
+        channel: str,
+        provider: Provider,
+        texts: Texts,
+        house: House,
+        clock: Clock,
+        pace: Pace = Pace(),  # noqa: B008 (frozen)
     ) -> None:
         self.channel, self.provider, self._texts = channel, provider, texts
         self._house, self._clock = house, clock
@@ -54,7 +75,19 @@ class Lane:
         self._stirred = asyncio.Event()
         self._ended = asyncio.Event()
         self._closing = asyncio.Event()
-        self._free = provider.most_at_once
+        self._free = min(provider.most_at_once, pace.at_once or provider.most_at_once)
+        # A hand-over that hangs keeps its place: whatever becomes of one app's, another finds one.
+        self._share = max(1, self._free - max(1, self._free // _KEPT_FREE))
+        self._held: Counter[str] = Counter()
+        self._last_served = ""
+        self._in_vain = False
+        self._meters = meters(pace.rates)
+        self._room_at: datetime | None = None
+        self.paused: Pause | None = None
+        """How the channel is paused, as of a moment ago."""
+        self.pause_watchers: list[Callable[[Pause | None], None]] = []
+        """Called when the channel is found paused, and when it is found resumed."""
+        self._pause_known_at = float("-inf")
         self._took_s = 0.0
         self._unrecorded: list[tuple[Leased, Handover]] = []
         self._handing: set[asyncio.Task[None]] = set()
@@ -68,9 +101,10 @@ class Lane:
         self._stirred.set()
 
     async def run(self) -> None:
-        """Deliver until cancelled; then finish what is under way and write it down."""
+        """Deliver until cancelled; then hand back what is not begun, finish what is, and write
+        that down."""
         recorder = asyncio.create_task(self._record_for_ever())
-        begun: asyncio.Task[bool] | None = None
+        begun: asyncio.Task[None] | None = None
         try:
             while True:
                 # Shielded: what is committed as begun has to be handed over, cancelled or not.
@@ -80,7 +114,7 @@ class Lane:
         finally:
             await self._finish(begun, recorder)
 
-    async def _finish(self, begun: asyncio.Task[bool] | None, recorder: asyncio.Task[None]) -> None:
+    async def _finish(self, begun: asyncio.Task[None] | None, recorder: asyncio.Task[None]) -> None:
         """See through what is begun, for at most a lease: after that it is not ours any more."""
         self._closing.set()
         try:
@@ -97,41 +131,101 @@ class Lane:
                 begun.cancel()
 
     async def _until_stirred(self) -> None:
-        """Other processes queue too, so look every now and then; a look takes no lock."""
-        while self._free == 0 or not await self._patiently(self._is_due):
+        """Other processes queue too, so look every now and then; a look takes no lock. What was
+        due and could not be had will not be had at once."""
+        while self._in_vain or not await self._patiently(self._is_worth_a_lease):
+            self._in_vain = False
             try:
                 # Not wait_for: before Python 3.12 it may swallow the cancellation that ends a lane.
-                async with asyncio.timeout(_LOOK_EVERY_S):
+                async with asyncio.timeout(self._until_a_look_s()):
                     await self._stirred.wait()
             except TimeoutError:
                 continue
             self._stirred.clear()
             return
 
+    def _until_a_look_s(self) -> float:
+        """There may be room before it is time to look anyway."""
+        if self._room_at is None:
+            return _LOOK_EVERY_S
+        left_s = (self._room_at - self._clock()).total_seconds()
+        return max(_SHORTEST_WAIT_S, min(_LOOK_EVERY_S, left_s))
+
+    async def _is_worth_a_lease(self) -> bool:
+        return await self._may_begin() and await self._is_due()
+
+    async def _may_begin(self) -> bool:
+        if self._free == 0 or await self._is_paused():
+            return False
+        return self._room_at is None or self._room_at <= self._clock()
+
+    async def _is_paused(self) -> bool:
+        if monotonic() - self._pause_known_at >= _PAUSE_FRESH_S:
+            found = await paused(self._house.store, self.channel, self._clock())
+            self._pause_known_at = monotonic()
+            if found != self.paused:
+                self.paused = found
+                for tell in self.pause_watchers:
+                    tell(found)
+        return self.paused is not None
+
     async def _is_due(self) -> bool:
         due_at = await self._house.store.next_due(self.channel)
         return due_at is not None and due_at <= self._clock()
 
-    async def _deliver_due(self) -> bool:
+    async def _deliver_due(self) -> None:
         """Begin as many hand-overs as there is room for."""
-        if not self._free:
-            return False
-        store, now = self._house.store, self._clock()
-        leased = await store.lease(
+        if self._closing.is_set() or not await self._may_begin():
+            return
+        leased = await self._house.store.lease(
             self.channel,
-            now,
+            self._clock(),
             most=self._free,
             ttl=self._lease,
             repeats=self.provider.repeats_harmlessly,
+            turns=Turns(held=self._held, after=self._last_served, share=self._share),
         )
-        if leased:
-            going = await self._begun(leased)
-            self._free -= len(going)
-            for one in going:
+        self._in_vain = not leased
+        if granted := await self._granted(leased):
+            self._last_served = granted[-1].app_id
+            for one in await self._begun(granted):
+                self._free -= 1
+                self._held[one.app_id] += 1
                 task = asyncio.create_task(self._hand_over(one))
                 self._handing.add(task)
                 task.add_done_callback(self._handing.discard)
-        return bool(leased)
+
+    async def _granted(self, leased: Sequence[Leased]) -> Sequence[Leased]:
+        """Those that the rate leaves room for. The others are queued again, and so is everything
+        where the lane is being closed: nobody is to wait for a lease of ours to lapse."""
+        count = 0
+        while count < len(leased) and not self._closing.is_set():
+            if not await self._patiently(self._has_room):
+                break
+            count += 1
+        if self._closing.is_set():
+            count = 0
+        if back := leased[count:]:
+            await self._patiently(lambda: self._house.store.hand_back(back, self._clock()))
+        return leased[:count]
+
+    async def _has_room(self) -> bool:
+        """Whether one more may be begun now; it is counted."""
+        if not self._meters:
+            return True
+        now = self._clock()
+        try:
+            await self._house.store.spend(
+                [demand(meter, self._counter(meter), now) for meter in self._meters], now
+            )
+        except QuotaExceeded as full:
+            self._room_at = now + full.retry_in
+            return False
+        self._room_at = None
+        return True
+
+    def _counter(self, meter: Meter) -> bytes:
+        return self._house.keys.index("rate", self.channel, meter.calendar)
 
     async def _begun(self, leased: Sequence[Leased]) -> Sequence[Leased]:
         """Those that may go. An answer that was lost may have been a yes."""
@@ -148,6 +242,7 @@ class Lane:
     async def _hand_over(self, leased: Leased) -> None:
         handover = await self._outcome(leased)
         self._free += 1
+        self._held -= Counter([leased.app_id])
         if handover.state is DeliveryState.CANCELLED:
             self._stirred.set()
             await self._or_the_end(self._took_s)

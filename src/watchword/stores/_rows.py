@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from watchword.domain.challenge import serial
-from watchword.domain.delivery import Delivery, DeliveryState
+from watchword.domain.delivery import Delivery, DeliveryState, Listed
 from watchword.ports import Record, Sealed
 from watchword.stores._instants import instant, maybe_instant
 from watchword.stores._text import is_text
@@ -39,6 +41,12 @@ def delivery_from(row: Any) -> Delivery:
         queued_at=instant(row[7]),
         settled_at=maybe_instant(row[8]),
     )
+
+
+def listed_from(row: Any) -> Listed:
+    """A row of the `listed` statement."""
+    known = msgspec.structs.asdict(delivery_from(row))
+    return Listed(**known, app_id=row[9], masked=row[10])
 
 
 def record_from(row: Any) -> Record:

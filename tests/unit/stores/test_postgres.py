@@ -21,6 +21,7 @@ from tests.unit.stores.others import (
     until_there_are_sessions,
 )
 from watchword.domain.challenge import Verdict
+from watchword.domain.delivery import DeliveryState
 from watchword.domain.quota import Quota, Scope, Span
 from watchword.errors import StoreUnavailable
 from watchword.ports import PATIENCE_S
@@ -170,7 +171,10 @@ async def _every_act(acts):
     await acts.verdict(issued.challenge_id, await acts.code(issued.challenge_id))
     await acts.store.next_due("sms")
     leased = await acts.lease(most=3)
-    await acts.begin(leased)
+    await acts.store.hand_back(await acts.begin(leased[:2]), acts.now)
+    await acts.store.hand_back(leased, acts.now)
+    told = {"reason": "", "by_receipt": True}
+    await acts.store.settle(leased[0].id, DeliveryState.DELIVERED, acts.now, **told)
     for _ in range(8):
         await acts.store.sweep(acts.now + 2 * DAY, most=1)
 

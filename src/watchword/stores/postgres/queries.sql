@@ -36,29 +36,8 @@ SELECT id, app_id, purpose, channel, slot, destination, subject, masked, recipie
 FROM watchword.challenges WHERE slot = $1 AND app_id = $2 ORDER BY serial DESC LIMIT 1;
 
 -- name: lease
--- What another worker or an act holds at this moment is left for the next look. What was being sent
--- may have arrived; what was to be tried again ends with its code, or with its challenge.
-WITH due AS MATERIALIZED (
-    SELECT id, challenge, state, expires_at, due_at FROM watchword.deliveries
-    WHERE channel = $1 AND due_at <= $2 ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED),
-fates AS MATERIALIZED (
-    SELECT due.id, due.due_at, c.app_id, c.id AS challenge_id, c.slot, c.purpose,
-           CASE WHEN due.state = 'sending' THEN
-                    CASE WHEN $5 AND c.state = 'pending' AND due.expires_at > $2 THEN NULL
-                         ELSE 'unknown' END
-                WHEN due.expires_at <= $2 THEN 'expired'
-                WHEN c.state <> 'pending' THEN 'cancelled' END AS ends
-    FROM due JOIN watchword.challenges c ON c.serial = due.challenge),
-settled AS (
-    UPDATE watchword.deliveries d
-    SET state = f.ends, code = '', recipient = '', due_at = NULL, settled_at = $2
-    FROM fates f WHERE d.id = f.id AND f.ends IS NOT NULL),
-held AS (
-    UPDATE watchword.deliveries d SET state = 'leased', token = d.token + 1, due_at = $3
-    FROM fates f WHERE d.id = f.id AND f.ends IS NULL
-    RETURNING d.id, d.token, d.tries, d.minutes, d.recipient, d.code, d.expires_at)
-SELECT held.id, token, app_id, challenge_id, slot, purpose, tries, minutes, recipient, code, expires_at
-FROM held JOIN fates ON fates.id = held.id ORDER BY fates.due_at, held.id;
+SELECT id, token, app_id, challenge_id, slot, purpose, tries, minutes, recipient, code, expires_at
+FROM watchword.lease($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: begin_sending
 -- Those that may still go; what expired meanwhile is settled.
@@ -75,11 +54,36 @@ UPDATE watchword.deliveries d
 SET state = 'sending', tries = d.tries + (held.state = 'leased')::int, due_at = $4
 FROM held WHERE d.id = held.id AND held.is_alive RETURNING d.id, d.token;
 
+-- name: hand_back
+WITH held AS MATERIALIZED (
+    SELECT d.id FROM watchword.deliveries d
+    JOIN unnest($1::bigint[], $2::int[]) AS leased (id, token)
+      ON d.id = leased.id AND d.token = leased.token
+    WHERE d.state = 'leased' ORDER BY d.id FOR UPDATE OF d)
+UPDATE watchword.deliveries d SET state = 'queued', due_at = $3 FROM held WHERE d.id = held.id;
+
+-- name: settle
+-- What nobody knew the end of, or, by a receipt, what a carrier had only accepted.
+UPDATE watchword.deliveries SET state = $2, reason = $3, settled_at = $4
+WHERE id = $1 AND (state = 'unknown' OR state = 'accepted' AND $5) RETURNING id;
+
 -- name: record_handovers
 SELECT watchword.record_handovers($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: next_due
-SELECT min(due_at) FROM watchword.deliveries WHERE channel = $1 AND due_at IS NOT NULL;
+-- From one app to the next by the index, however much each has in line.
+WITH RECURSIVE apps (app_id) AS (
+    (SELECT app_id FROM watchword.deliveries WHERE channel = $1 AND due_at IS NOT NULL
+     ORDER BY channel, app_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.app_id FROM watchword.deliveries d
+            WHERE d.channel = $1 AND d.due_at IS NOT NULL AND d.app_id > apps.app_id
+            ORDER BY d.channel, d.app_id LIMIT 1)
+    FROM apps WHERE apps.app_id IS NOT NULL)
+SELECT min((SELECT d.due_at FROM watchword.deliveries d
+            WHERE d.channel = $1 AND d.app_id = apps.app_id AND d.due_at IS NOT NULL
+            ORDER BY d.channel, d.app_id, d.due_at LIMIT 1))
+FROM apps;
 
 -- name: deliveries
 SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at
@@ -88,6 +92,16 @@ WHERE c.serial = $1 AND c.id = $2 AND c.app_id = $3 ORDER BY d.id;
 
 -- name: delivery_state
 SELECT state FROM watchword.deliveries WHERE id = $1;
+
+-- name: listed
+SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at,
+       c.app_id, c.masked
+FROM watchword.deliveries d JOIN watchword.challenges c ON c.serial = d.challenge
+WHERE d.state = $1 ORDER BY d.id DESC LIMIT $2;
+
+-- name: backlog
+SELECT count(*), min(queued_at) FROM watchword.deliveries
+WHERE channel = $1 AND due_at IS NOT NULL AND state = 'queued';
 
 -- name: record
 SELECT kind, key, version, body, expires_at FROM watchword.records

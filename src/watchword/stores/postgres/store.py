@@ -12,7 +12,15 @@ import asyncpg
 import msgspec
 
 from watchword.domain.challenge import Challenge, State, Verdict, serial
-from watchword.domain.delivery import Delivery, DeliveryState, Handover, Leased
+from watchword.domain.delivery import (
+    Backlog,
+    Delivery,
+    DeliveryState,
+    Handover,
+    Leased,
+    Listed,
+    Turns,
+)
 from watchword.domain.quota import Demand
 from watchword.errors import (
     ChallengeClosed,
@@ -40,6 +48,7 @@ from watchword.ports import (
 from watchword.stores._instants import instant, maybe_instant, maybe_micros, micros, span
 from watchword.stores._rows import (
     delivery_from,
+    listed_from,
     naming,
     record_from,
     sealed_challenge,
@@ -216,10 +225,26 @@ class PostgresStore:
         return _the_challenge(await self._look("latest", slot, app_id))
 
     async def lease(
-        self, channel: str, now: datetime, *, most: int, ttl: timedelta, repeats: bool
+        self,
+        channel: str,
+        now: datetime,
+        *,
+        most: int,
+        ttl: timedelta,
+        repeats: bool,
+        turns: Turns = Turns(),  # noqa: B008 (frozen)
     ) -> Sequence[Leased]:
         rows = await self._connections.fetch(
-            SQL["lease"], channel, micros(now), micros(now + ttl), most, repeats
+            SQL["lease"],
+            channel,
+            micros(now),
+            micros(now + ttl),
+            most,
+            repeats,
+            turns.after,
+            list(turns.held),
+            list(turns.held.values()),
+            turns.share,
         )
         return [leased_from(row, channel) for row in rows]
 
@@ -232,6 +257,10 @@ class PostgresStore:
         )
         going = {(row[0], row[1]) for row in rows}
         return [one for one in leased if (one.id, one.token) in going]
+
+    async def hand_back(self, leased: Sequence[Leased], now: datetime) -> None:
+        ids, tokens = [one.id for one in leased], [one.token for one in leased]
+        await self._connections.fetch(SQL["hand_back"], ids, tokens, micros(now), repeatable=True)
 
     async def record_handovers(
         self, handovers: Sequence[Handover], *, provider: str, now: datetime
@@ -264,6 +293,22 @@ class PostgresStore:
         if not rows:
             raise ChallengeNotFound
         return DeliveryState(rows[0][0])
+
+    async def settle(
+        self, delivery: int, state: DeliveryState, now: datetime, *, reason: str, by_receipt: bool
+    ) -> bool:
+        return bool(
+            await self._connections.fetch(
+                SQL["settle"], delivery, state.value, reason, micros(now), by_receipt
+            )
+        )
+
+    async def listed(self, state: DeliveryState, *, most: int) -> Sequence[Listed]:
+        return [listed_from(row) for row in await self._look("listed", state.value, most)]
+
+    async def backlog(self, channel: str) -> Backlog:
+        ((queued, oldest_at),) = await self._look("backlog", channel)
+        return Backlog(queued, maybe_instant(oldest_at))
 
     async def record(self, kind: str, key: str, now: datetime) -> Record | None:
         rows = await self._look("record", kind, key, micros(now)) if is_text(key) else ()

@@ -307,6 +307,7 @@ def _queue(
     cursor.execute(
         SQL["queue_delivery"],
         (
+            challenge.app_id,
             serial(challenge.id),
             parcel.channel,
             max(1, (until - at) // _MINUTE),

@@ -1,16 +1,21 @@
-"""The acts on deliveries: lease, begin sending, record."""
+"""The acts on deliveries: lease, begin sending or hand back, record, settle."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from watchword.domain.challenge import State
-from watchword.domain.delivery import DeliveryState, Handover, Leased
+from watchword.domain.delivery import DeliveryState, Handover, Leased, Turns
 from watchword.stores._instants import instant, maybe_micros, micros
 from watchword.stores.sqlite._queries import SQL
+
+_MOST_SETTLED = 64
+"""Of each app in one act, so that whatever one has lying about nobody waits for long."""
 
 
 def lease(
@@ -21,17 +26,38 @@ def lease(
     most: int,
     ttl: timedelta,
     repeats: bool,
+    turns: Turns,
 ) -> Sequence[Leased]:
     """See ports.DeliveryStore.lease."""
     at, until = micros(now), micros(now + ttl)
-    leased = []
-    for row in cursor.execute(SQL["due_deliveries"], (channel, at, most)).fetchall():
+    leased: list[Leased] = []
+    settled: Counter[str] = Counter()
+    line = _line(cursor, channel, turns)
+    while line and len(leased) < most:
+        held, had_its_turn, app = heappop(line)
+        row = cursor.execute(SQL["next_of_app"], (channel, app, at)).fetchone()
+        if row is None or settled[app] == _MOST_SETTLED:
+            continue
         if end := _past_help(row, at, repeats=repeats):
             cursor.execute(SQL["settle_delivery"], (end.value, at, row[0]))
+            settled[app] += 1
         else:
             cursor.execute(SQL["lease_delivery"], (until, row[0]))
             leased.append(_leased(row, channel))
+            held += 1
+        if held < turns.share:
+            heappush(line, (held, had_its_turn, app))
     return leased
+
+
+def _line(cursor: sqlite3.Cursor, channel: str, turns: Turns) -> list[tuple[int, bool, str]]:
+    """Who may be next, whoever holds the fewest places first; those served last come after their
+    equals."""
+    apps = [app for (app,) in cursor.execute(SQL["apps_in_line"], (channel,))]
+    line = [(turns.held.get(app, 0), app <= turns.after, app) for app in apps]
+    line = [place for place in line if place[0] < turns.share]
+    heapify(line)
+    return line
 
 
 def _past_help(row: tuple[Any, ...], at: int, *, repeats: bool) -> DeliveryState | None:
@@ -75,6 +101,11 @@ def begin_sending(
         else:
             cursor.execute(SQL["expire_leased"], (at, one.id, one.token, again, at))
     return going
+
+
+def hand_back(cursor: sqlite3.Cursor, leased: Sequence[Leased], now: datetime) -> None:
+    """See ports.DeliveryStore.hand_back."""
+    cursor.executemany(SQL["hand_back"], [(micros(now), one.id, one.token) for one in leased])
 
 
 def record_handovers(

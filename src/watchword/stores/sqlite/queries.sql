@@ -106,15 +106,25 @@ DELETE FROM tallies WHERE counter = ?;
 
 -- name: queue_delivery
 INSERT INTO deliveries (
-    challenge, channel, state, minutes, recipient, code, cancel_if_refused, queued_at, expires_at,
-    due_at)
-VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?);
+    app_id, challenge, channel, state, minutes, recipient, code, cancel_if_refused, queued_at,
+    expires_at, due_at)
+VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?);
 
--- name: due_deliveries
+-- name: apps_in_line
+-- Who has anything to be handed over, from one app to the next by the index: how much, it does not say.
+WITH RECURSIVE apps (app_id) AS (
+    SELECT min(app_id) FROM deliveries WHERE channel = ?1 AND due_at IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(d.app_id) FROM deliveries d
+            WHERE d.channel = ?1 AND d.due_at IS NOT NULL AND d.app_id > apps.app_id)
+    FROM apps WHERE apps.app_id IS NOT NULL)
+SELECT app_id FROM apps WHERE app_id IS NOT NULL;
+
+-- name: next_of_app
 SELECT d.id, d.state, d.token, d.tries, d.minutes, d.recipient, d.code, d.expires_at,
        c.app_id, c.id, c.slot, c.purpose, c.state
 FROM deliveries d JOIN challenges c ON c.serial = d.challenge
-WHERE d.channel = ? AND d.due_at <= ? ORDER BY d.due_at LIMIT ?;
+WHERE d.channel = ? AND d.app_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.id LIMIT 1;
 
 -- name: lease_delivery
 UPDATE deliveries SET state = 'leased', token = token + 1, due_at = ? WHERE id = ?;
@@ -131,6 +141,15 @@ WHERE id = ? AND token = ? AND (state = 'leased' OR state = 'sending' AND ?) AND
 -- name: expire_leased
 UPDATE deliveries SET state = 'expired', code = x'', recipient = x'', due_at = NULL, settled_at = ?
 WHERE id = ? AND token = ? AND (state = 'leased' OR state = 'sending' AND ?) AND expires_at <= ?;
+
+-- name: hand_back
+UPDATE deliveries SET state = 'queued', due_at = ?
+WHERE id = ? AND token = ? AND state = 'leased';
+
+-- name: settle_told
+-- What nobody knew the end of, or, by a receipt, what a carrier had only accepted.
+UPDATE deliveries SET state = ?, reason = ?, settled_at = ?
+WHERE id = ? AND (state = 'unknown' OR state = 'accepted' AND ?);
 
 -- name: record_handover
 -- A late word is still the truth about a hand-over that was given up as unknown.
@@ -154,7 +173,15 @@ SELECT c.serial, c.attempts FROM deliveries d JOIN challenges c ON c.serial = d.
 WHERE d.id = ? AND d.cancel_if_refused = 1 AND c.state = 'pending';
 
 -- name: next_due
-SELECT min(due_at) FROM deliveries WHERE channel = ? AND due_at IS NOT NULL;
+WITH RECURSIVE apps (app_id) AS (
+    SELECT min(app_id) FROM deliveries WHERE channel = ?1 AND due_at IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(d.app_id) FROM deliveries d
+            WHERE d.channel = ?1 AND d.due_at IS NOT NULL AND d.app_id > apps.app_id)
+    FROM apps WHERE apps.app_id IS NOT NULL)
+SELECT min((SELECT min(d.due_at) FROM deliveries d
+            WHERE d.channel = ?1 AND d.app_id = apps.app_id AND d.due_at IS NOT NULL))
+FROM apps;
 
 -- name: deliveries
 SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at
@@ -163,6 +190,16 @@ WHERE c.serial = ? AND c.id = ? AND c.app_id = ? ORDER BY d.id;
 
 -- name: delivery_state
 SELECT state FROM deliveries WHERE id = ?;
+
+-- name: listed
+SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at,
+       c.app_id, c.masked
+FROM deliveries d JOIN challenges c ON c.serial = d.challenge
+WHERE d.state = ? ORDER BY d.id DESC LIMIT ?;
+
+-- name: backlog
+SELECT count(*), min(queued_at) FROM deliveries
+WHERE channel = ? AND due_at IS NOT NULL AND state = 'queued';
 
 -- name: record
 SELECT kind, key, version, body, expires_at FROM records

@@ -45,10 +45,11 @@ CREATE TABLE deliveries (
     expires_at        INTEGER NOT NULL,
     -- When a worker should look again: not before, or until when leased. NULL once settled.
     due_at            INTEGER,
-    settled_at        INTEGER
+    settled_at        INTEGER,
+    app_id            TEXT    NOT NULL DEFAULT ''
 ) STRICT;
 
-CREATE INDEX deliveries_due ON deliveries (channel, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_due ON deliveries (channel, app_id, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_by_challenge ON deliveries (challenge);
 
 -- Trailing quotas: the instants at which a counter was spent, 32 a page. The newest page is -1 and

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from watchword.domain.challenge import Challenge
-from watchword.domain.delivery import Delivery, DeliveryState, Handover, Leased
+from watchword.domain.delivery import (
+    Backlog,
+    Delivery,
+    DeliveryState,
+    Handover,
+    Leased,
+    Listed,
+    Turns,
+)
 from watchword.domain.quota import Demand
 from watchword.errors import ChallengeNotFound, StoreUnavailable
 from watchword.ports import (
@@ -28,7 +36,13 @@ from watchword.ports import (
     Write,
 )
 from watchword.stores._instants import maybe_instant, micros
-from watchword.stores._rows import delivery_from, naming, record_from, sealed_delivery_from
+from watchword.stores._rows import (
+    delivery_from,
+    listed_from,
+    naming,
+    record_from,
+    sealed_delivery_from,
+)
 from watchword.stores._text import is_text
 from watchword.stores.sqlite import _challenges, _limits, _outbox
 from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
@@ -98,10 +112,19 @@ class SqliteStore:
         return await self._read(look)
 
     async def lease(
-        self, channel: str, now: datetime, *, most: int, ttl: timedelta, repeats: bool
+        self,
+        channel: str,
+        now: datetime,
+        *,
+        most: int,
+        ttl: timedelta,
+        repeats: bool,
+        turns: Turns = Turns(),  # noqa: B008 (frozen)
     ) -> Sequence[Leased]:
         return await self._writer.run(
-            lambda cursor: _outbox.lease(cursor, channel, now, most=most, ttl=ttl, repeats=repeats)
+            lambda cursor: _outbox.lease(
+                cursor, channel, now, most=most, ttl=ttl, repeats=repeats, turns=turns
+            )
         )
 
     async def begin_sending(
@@ -110,6 +133,9 @@ class SqliteStore:
         return await self._writer.run(
             lambda cursor: _outbox.begin_sending(cursor, leased, now, ttl=ttl, again=again)
         )
+
+    async def hand_back(self, leased: Sequence[Leased], now: datetime) -> None:
+        await self._writer.run(lambda cursor: _outbox.hand_back(cursor, leased, now))
 
     async def record_handovers(
         self, handovers: Sequence[Handover], *, provider: str, now: datetime
@@ -138,6 +164,26 @@ class SqliteStore:
         if row is None:
             raise ChallengeNotFound
         return DeliveryState(row[0])
+
+    async def settle(
+        self, delivery: int, state: DeliveryState, now: datetime, *, reason: str, by_receipt: bool
+    ) -> bool:
+        told = (state.value, reason, micros(now), delivery, by_receipt)
+        return await self._writer.run(
+            lambda cursor: cursor.execute(SQL["settle_told"], told).rowcount == 1
+        )
+
+    async def listed(self, state: DeliveryState, *, most: int) -> Sequence[Listed]:
+        rows = await self._read(
+            lambda cursor: cursor.execute(SQL["listed"], (state.value, most)).fetchall()
+        )
+        return [listed_from(row) for row in rows]
+
+    async def backlog(self, channel: str) -> Backlog:
+        queued, oldest_at = await self._read(
+            lambda cursor: cursor.execute(SQL["backlog"], (channel,)).fetchone()
+        )
+        return Backlog(queued, maybe_instant(oldest_at))
 
     async def record(self, kind: str, key: str, now: datetime) -> Record | None:
         if not is_text(key):

@@ -167,10 +167,10 @@ BEGIN
         END IF;
         IF _carried_by IS NOT NULL THEN
             INSERT INTO watchword.deliveries (
-                challenge, channel, minutes, recipient, code, cancel_if_refused, queued_at,
+                app_id, challenge, channel, minutes, recipient, code, cancel_if_refused, queued_at,
                 expires_at, due_at)
             VALUES (
-                _latest.serial, _carried_by, greatest(1, (_expires_at - _at) / 60000000), _recipient,
+                _app, _latest.serial, _carried_by, greatest(1, (_expires_at - _at) / 60000000), _recipient,
                 _code, _cancel_if_refused, _at, _expires_at, _at)
             RETURNING id INTO _delivery;
         END IF;
