@@ -124,7 +124,8 @@ async def _service(
         lanes[channel] = Lane(channel, provider, ours(), house, clock)
     outcomes = Outcomes()
     for channel, lane in lanes.items():
-        lane.watchers += [outcomes.tell, _Weather(channel).tell]
+        settled = _Settled(channel, lane.provider.name)
+        lane.watchers += [outcomes.tell, _Weather(channel).tell, settled.tell]
     huawei = dialects.huawei(settings, house, apps)
     aliyun = dialects.aliyun(settings, house, apps)
     ciam = dialects.ciam(settings, house, apps, captchas)
@@ -186,6 +187,26 @@ async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+class _Settled:
+    """Tells how each message of a lane ended; one that is put off has not."""
+
+    def __init__(self, channel: str, provider: str) -> None:
+        self._named = {"channel": channel, "provider": provider}
+
+    def tell(self, leased: Leased, handover: Handover) -> None:
+        if handover.state is DeliveryState.QUEUED:
+            return
+        log.events().info(
+            "delivery_settled",
+            app=leased.app_id,
+            **self._named,
+            challenge=leased.challenge_id,
+            state=handover.state.value,
+            tries=leased.tries + 1,
+            **({"reason": handover.reason} if handover.reason else {}),
+        )
 
 
 class _Weather:

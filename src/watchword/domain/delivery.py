@@ -70,6 +70,7 @@ class Leased(msgspec.Struct, frozen=True, kw_only=True):
     recipient: bytes
     code: bytes
     expires_at: datetime
+    queued_at: datetime
 
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,8 +56,9 @@ settled AS (
 held AS (
     UPDATE watchword.deliveries d SET state = 'leased', token = d.token + 1, due_at = $3
     FROM fates f WHERE d.id = f.id AND f.ends IS NULL
-    RETURNING d.id, d.token, d.tries, d.minutes, d.recipient, d.code, d.expires_at)
-SELECT held.id, token, app_id, challenge_id, slot, purpose, tries, minutes, recipient, code, expires_at
+    RETURNING d.id, d.token, d.tries, d.minutes, d.recipient, d.code, d.expires_at, d.queued_at)
+SELECT held.id, token, app_id, challenge_id, slot, purpose, tries, minutes, recipient, code, expires_at,
+       queued_at
 FROM held JOIN fates ON fates.id = held.id ORDER BY fates.due_at, held.id;
 
 -- name: begin_sending
@@ -80,6 +81,27 @@ SELECT watchword.record_handovers($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: next_due
 SELECT min(due_at) FROM watchword.deliveries WHERE channel = $1 AND due_at IS NOT NULL;
+
+-- name: waiting
+-- Of each channel how many deliveries are unsettled, and when the first of them was queued.
+WITH RECURSIVE found (channel) AS (
+    SELECT min(channel) FROM watchword.deliveries WHERE due_at IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(d.channel) FROM watchword.deliveries d
+            WHERE d.channel > found.channel AND d.due_at IS NOT NULL)
+    FROM found WHERE found.channel IS NOT NULL)
+SELECT found.channel, w.messages, w.oldest
+FROM found CROSS JOIN LATERAL (
+    SELECT count(*) AS messages, min(queued_at) AS oldest
+    FROM (SELECT queued_at FROM watchword.deliveries d
+          WHERE d.channel = found.channel AND due_at IS NOT NULL LIMIT $1) AS first) AS w
+WHERE found.channel IS NOT NULL AND w.messages > 0;
+
+-- name: unswept
+-- The ends of the oldest challenge, key and record: three looks at an index.
+SELECT (SELECT min(expires_at) FROM watchword.challenges),
+       (SELECT min(expires_at) FROM watchword.onces),
+       (SELECT min(expires_at) FROM watchword.records WHERE expires_at IS NOT NULL);
 
 -- name: deliveries
 SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at

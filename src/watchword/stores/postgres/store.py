@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from watchword.errors import (
 from watchword.ports import (
     ONCE_KEPT,
     Attempt,
+    Condition,
     Issued,
     Judged,
     Once,
@@ -34,8 +35,10 @@ from watchword.ports import (
     RedrawNeeded,
     Remark,
     Swept,
+    Waiting,
     Write,
 )
+from watchword.stores._condition import MOST_COUNTED, unswept_since
 from watchword.stores._instants import instant, maybe_instant, maybe_micros, micros, span
 from watchword.stores._rows import delivery_from, naming, record_from
 from watchword.stores._text import is_text
@@ -52,7 +55,7 @@ from watchword.stores.postgres._rows import (
     leased_from,
     write_arrays,
 )
-from watchword.stores.postgres._sweeping import Sweeper
+from watchword.stores.postgres._sweeping import KEPT, Sweeper
 
 _MEASURE_EVERY_S = 30.0
 _SAMPLES = 3
@@ -318,6 +321,18 @@ class PostgresStore:
             ((lacks,),) = await self._look("lacks_a_standby")
             return bool(lacks)
         return False
+
+    @property
+    def commits(self) -> Mapping[int, int]:
+        return {}
+
+    async def condition(self, now: datetime) -> Condition:
+        rows, (ends,) = await self._look("waiting", MOST_COUNTED), await self._look("unswept")
+        waiting = [
+            Waiting(channel, messages, instant(oldest)) for channel, messages, oldest in rows
+        ]
+        since = unswept_since(*map(maybe_instant, ends), kept=KEPT, now=now)
+        return Condition(waiting, since)
 
     async def examine(self) -> Sequence[Remark]:
         await self._measure()

@@ -112,7 +112,7 @@ VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?);
 
 -- name: due_deliveries
 SELECT d.id, d.state, d.token, d.tries, d.minutes, d.recipient, d.code, d.expires_at,
-       c.app_id, c.id, c.slot, c.purpose, c.state
+       c.app_id, c.id, c.slot, c.purpose, c.state, d.queued_at
 FROM deliveries d JOIN challenges c ON c.serial = d.challenge
 WHERE d.channel = ? AND d.due_at <= ? ORDER BY d.due_at LIMIT ?;
 
@@ -155,6 +155,30 @@ WHERE d.id = ? AND d.cancel_if_refused = 1 AND c.state = 'pending';
 
 -- name: next_due
 SELECT min(due_at) FROM deliveries WHERE channel = ? AND due_at IS NOT NULL;
+
+-- name: waiting
+-- Of each channel how many deliveries are unsettled, by the index alone, and when the first of them
+-- was queued: ids grow with time.
+SELECT w.channel, w.messages, d.queued_at
+FROM (SELECT channel, count(*) AS messages, min(id) AS first
+      FROM (SELECT channel, id FROM deliveries WHERE channel = ?1 AND due_at IS NOT NULL LIMIT ?2)
+      GROUP BY channel) w
+JOIN deliveries d ON d.id = w.first;
+
+-- name: waiting_channels
+-- Each channel with unsettled deliveries, one look at the index a channel.
+WITH RECURSIVE found (channel) AS (
+    SELECT min(channel) FROM deliveries WHERE due_at IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(channel) FROM deliveries WHERE channel > found.channel AND due_at IS NOT NULL)
+    FROM found WHERE found.channel IS NOT NULL)
+SELECT channel FROM found WHERE channel IS NOT NULL;
+
+-- name: unswept
+-- The ends of the oldest challenge, key and record: three looks at an index.
+SELECT (SELECT min(expires_at) FROM challenges),
+       (SELECT expires_at FROM onces ORDER BY row LIMIT 1),
+       (SELECT min(expires_at) FROM records WHERE expires_at IS NOT NULL);
 
 -- name: deliveries
 SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from watchword.domain.quota import Demand
 from watchword.errors import ChallengeNotFound, StoreUnavailable
 from watchword.ports import (
     Attempt,
+    Condition,
     Issued,
     Judged,
     Order,
@@ -30,6 +31,7 @@ from watchword.stores._instants import maybe_instant, micros
 from watchword.stores._rows import delivery_from, naming, record_from
 from watchword.stores._text import is_text
 from watchword.stores.sqlite import _challenges, _limits, _outbox
+from watchword.stores.sqlite._condition import condition
 from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import challenge_from
@@ -182,6 +184,13 @@ class SqliteStore:
 
     async def ready(self) -> None:
         await self._writer.run(touch)
+
+    @property
+    def commits(self) -> Mapping[int, int]:
+        return self._writer.commits
+
+    async def condition(self, now: datetime) -> Condition:
+        return await self._read(lambda cursor: condition(cursor, now))
 
     async def examine(self) -> Sequence[Remark]:
         mode, level = await self._read(_durability)
