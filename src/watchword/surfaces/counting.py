@@ -22,7 +22,7 @@ import msgspec
 
 from watchword.domain.delivery import DeliveryState, Handover, Leased
 from watchword.errors import StoreUnavailable
-from watchword.ports import Clock, Condition
+from watchword.ports import Clock, Condition, Waiting
 from watchword.service.deliver import Lane
 from watchword.surfaces.metrics import TALLY, Number, Tally, render
 from watchword.surfaces.running import Running
@@ -96,7 +96,8 @@ class Counted:
         for told in (self._tally.told(), *self._place.others()):
             whole.add(told)
         condition, at = await self._condition()
-        return render(whole, [*_of(self._about), *_found(condition, at)])
+        channels = [lane.channel for lane in self._service.lanes]
+        return render(whole, [*_of(self._about), *_found(condition, at, channels)])
 
     def post(self) -> None:
         self._catch_up()
@@ -185,22 +186,26 @@ def _of(about: About) -> Iterator[Number]:
         yield _plain("data_size_bytes", "The size of the disk of the data folder.", size)
 
 
-def _found(condition: Condition | None, at: datetime) -> Iterator[Number]:
+def _found(
+    condition: Condition | None, at: datetime, channels: Sequence[str]
+) -> Iterator[Number]:
+    """A channel that nothing waits for has a nought: an alert must see that it is over."""
     yield _plain("store_up", "1 while the store takes writes.", condition is not None)
     if condition is None:
         return
-    waiting = {(one.channel,): one for one in condition.waiting}
+    nothing = {channel: Waiting(channel, 0, at) for channel in channels}
+    waiting = nothing | {one.channel: one for one in condition.waiting}
     yield Number(
         "outbox_messages",
         "Messages that are queued or being handed over.",
         ("channel",),
-        {channel: one.messages for channel, one in waiting.items()},
+        {(channel,): one.messages for channel, one in waiting.items()},
     )
     yield Number(
         "outbox_oldest_seconds",
         "How long ago the oldest of them was queued.",
         ("channel",),
-        {channel: _ago(one.oldest_at, at) for channel, one in waiting.items()},
+        {(channel,): _ago(one.oldest_at, at) for channel, one in waiting.items()},
     )
     yield _plain(
         "sweep_lag_seconds",
