@@ -1,5 +1,6 @@
 """Events out, secrets kept in."""
 
+import io
 import json
 import logging
 from datetime import UTC, datetime, timedelta
@@ -84,7 +85,7 @@ def test_what_is_below_the_level_is_not_written(written):
 def test_a_log_that_cannot_be_written_fails_nobody(written):
     """A full disk costs the line, not the request."""
 
-    class Full(type(written)):
+    class Full(io.StringIO):
         def write(self, text):
             raise OSError(28, "No space left on device")
 

@@ -186,9 +186,7 @@ def _of(about: About) -> Iterator[Number]:
         yield _plain("data_size_bytes", "The size of the disk of the data folder.", size)
 
 
-def _found(
-    condition: Condition | None, at: datetime, channels: Sequence[str]
-) -> Iterator[Number]:
+def _found(condition: Condition | None, at: datetime, channels: Sequence[str]) -> Iterator[Number]:
     """A channel that nothing waits for has a nought: an alert must see that it is over."""
     yield _plain("store_up", "1 while the store takes writes.", condition is not None)
     if condition is None:
