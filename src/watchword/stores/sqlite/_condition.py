@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from datetime import datetime
 
 from watchword.ports import Condition, Waiting
@@ -14,10 +15,15 @@ from watchword.stores.sqlite._sweeping import KEPT
 
 def condition(cursor: sqlite3.Cursor, now: datetime) -> Condition:
     """See ports.Store.condition."""
-    waiting = [
-        Waiting(channel, messages, instant(oldest))
-        for (named,) in cursor.execute(SQL["waiting_channels"]).fetchall()
-        for channel, messages, oldest in cursor.execute(SQL["waiting"], (named, MOST_COUNTED))
-    ]
     ends = map(maybe_instant, cursor.execute(SQL["unswept"]).fetchone())
-    return Condition(waiting, unswept_since(*ends, kept=KEPT, now=now))
+    return Condition(list(_waiting(cursor)), unswept_since(*ends, kept=KEPT, now=now))
+
+
+def _waiting(cursor: sqlite3.Cursor) -> Iterator[Waiting]:
+    """The channels with unsettled deliveries, one look at the index each."""
+    (channel,) = cursor.execute(SQL["next_channel"], ("",)).fetchone()
+    while channel is not None:
+        messages, oldest = cursor.execute(SQL["waiting"], (channel, MOST_COUNTED)).fetchone()
+        if messages:  # or the last was settled since
+            yield Waiting(channel, messages, instant(oldest))
+        (channel,) = cursor.execute(SQL["next_channel"], (channel,)).fetchone()

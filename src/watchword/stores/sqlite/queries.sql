@@ -156,23 +156,16 @@ WHERE d.id = ? AND d.cancel_if_refused = 1 AND c.state = 'pending';
 -- name: next_due
 SELECT min(due_at) FROM deliveries WHERE channel = ? AND due_at IS NOT NULL;
 
--- name: waiting
--- Of each channel how many deliveries are unsettled, by the index alone, and when the first of them
--- was queued: ids grow with time.
-SELECT w.channel, w.messages, d.queued_at
-FROM (SELECT channel, count(*) AS messages, min(id) AS first
-      FROM (SELECT channel, id FROM deliveries WHERE channel = ?1 AND due_at IS NOT NULL LIMIT ?2)
-      GROUP BY channel) w
-JOIN deliveries d ON d.id = w.first;
+-- name: next_channel
+-- The first channel after this one with unsettled deliveries.
+SELECT min(channel) FROM deliveries WHERE channel > ? AND due_at IS NOT NULL;
 
--- name: waiting_channels
--- Each channel with unsettled deliveries, one look at the index a channel.
-WITH RECURSIVE found (channel) AS (
-    SELECT min(channel) FROM deliveries WHERE due_at IS NOT NULL
-    UNION ALL
-    SELECT (SELECT min(channel) FROM deliveries WHERE channel > found.channel AND due_at IS NOT NULL)
-    FROM found WHERE found.channel IS NOT NULL)
-SELECT channel FROM found WHERE channel IS NOT NULL;
+-- name: waiting
+-- How many deliveries of a channel are unsettled, by the index alone, and when the first of them was
+-- queued: ids grow with time.
+SELECT messages, (SELECT queued_at FROM deliveries WHERE id = first)
+FROM (SELECT count(*) AS messages, min(id) AS first
+      FROM (SELECT id FROM deliveries WHERE channel = ? AND due_at IS NOT NULL LIMIT ?));
 
 -- name: unswept
 -- The ends of the oldest challenge, key and record: three looks at an index.
