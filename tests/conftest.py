@@ -10,6 +10,7 @@ import structlog
 from tests import node_clients, postgres_server
 from tests.contract.places import KINDS
 from tests.node_clients import Node
+from watchword import log
 from watchword.stores.postgres import migrate
 
 
@@ -51,8 +52,9 @@ def postgres_stock(postgres: postgres_server.Server) -> Iterator[postgres_server
 
 
 @pytest.fixture
-def written() -> Iterator[io.StringIO]:
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """Where events may go for one test; afterwards everything is as it was."""
+    monkeypatch.setattr(log, "_events", log._events)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in ("uvicorn.error", "uvicorn.access")}

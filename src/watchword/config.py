@@ -254,6 +254,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sandbox: bool = False
     trusted_proxies: tuple[str, ...] = ()
     log: Literal["json", "text"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     server: Server = Server()
     postgresql: Postgresql = Postgresql()
     keys: Keys = Keys()

@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -22,35 +23,42 @@ from structlog.typing import FilteringBoundLogger, Processor
 _Event = MutableMapping[str, Any]
 
 _PLAIN = (str, int, float, bool, type(None))
-_LOUD = ("uvicorn.error", "watchword")
+_LOUD = ("uvicorn.error",)
 _SILENT = ("uvicorn.access",)
 _QUOTED = re.compile(r"[\n(<].*", re.DOTALL)
 _INTERNAL = ("_record", "_from_structlog", "exc_info", "stack_info")
 
 
-def configure(form: Literal["json", "text"], *, stream: TextIO = sys.stderr) -> None:
-    """Send every event, ours and the libraries', to `stream`, in the form asked for."""
+def configure(
+    form: Literal["json", "text"], level: str = "info", *, stream: TextIO = sys.stderr
+) -> None:
+    """Send every event of this level or above, ours and the libraries', to `stream`, in the form
+    asked for: `text` for people, with colours where the stream is a terminal."""
+    global _events
+    lowest = getattr(logging, level.upper())
     shared: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         name_the_error,
         only_plain_values,
     ]
+    renderer = _renderer(form, stream)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        processors=[*shared, renderer],
+        logger_factory=lambda *_: _Lines(stream),
+        wrapper_class=structlog.make_filtering_bound_logger(lowest),
         cache_logger_on_first_use=True,
     )
+    _events = structlog.get_logger().bind()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_formatter(form, shared, stream))
-    _route_libraries_to(handler)
+    handler.setFormatter(_formatter(shared, renderer))
+    _route_libraries_to(handler, lowest)
 
 
 def events() -> FilteringBoundLogger:
-    """Where events go: `events().info("challenge_issued", app=app.id)`."""
-    logger: FilteringBoundLogger = structlog.get_logger("watchword")
-    return logger
+    """Where events go: `events().info("challenge_issued", app=app.id)`. One below the level that is
+    asked for costs next to nothing."""
+    return _events
 
 
 def only_plain_values(logger: Any, method: str, event: _Event) -> _Event:
@@ -82,14 +90,27 @@ def quote_nothing(logger: Any, method: str, event: _Event) -> _Event:
     return event
 
 
-def _formatter(
-    form: Literal["json", "text"], shared: list[Processor], stream: TextIO
-) -> logging.Formatter:
-    renderer: Processor = (
-        structlog.processors.JSONRenderer()
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=stream.isatty())
-    )
+class _Lines:
+    """Writes each event as a line. A log that cannot be written to must not fail a request."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def _renderer(form: Literal["json", "text"], stream: TextIO) -> Processor:
+    if form == "json":
+        return structlog.processors.JSONRenderer()
+    return structlog.dev.ConsoleRenderer(colors=stream.isatty())
+
+
+def _formatter(shared: list[Processor], renderer: Processor) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*shared, quote_nothing],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
@@ -98,12 +119,12 @@ def _formatter(
     )
 
 
-def _route_libraries_to(handler: logging.Handler) -> None:
+def _route_libraries_to(handler: logging.Handler, lowest: int) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
+    root.setLevel(max(logging.WARNING, lowest))
     for name in _LOUD:
-        logging.getLogger(name).setLevel(logging.INFO)
+        logging.getLogger(name).setLevel(max(logging.INFO, lowest))
     for name in _SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
@@ -134,3 +155,7 @@ def _place(traceback: TracebackType | None) -> str:
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
     return f"{Path(traceback.tb_frame.f_code.co_filename).name}:{traceback.tb_lineno}"
+
+
+_events: FilteringBoundLogger = structlog.get_logger()
+"""Until `configure` is called, structlog's own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -11,7 +11,6 @@ import msgspec
 
 from watchword.domain.challenge import Challenge, Given, Verdict
 from watchword.domain.delivery import (
-    Backlog,
     Delivery,
     DeliveryState,
     Handover,
@@ -171,6 +170,23 @@ class Swept(msgspec.Struct, frozen=True):
     more: bool
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """How many messages of a channel are still to be handed over, and since when the oldest is."""
+
+    channel: str
+    messages: int
+    oldest_at: datetime
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """How a store keeps up: `waiting` has the channels with any message on its way;
+    `unswept_since` is when the oldest row that nobody needs any more could first have been swept,
+    None where there is none."""
+
+    waiting: Sequence[Waiting]
+    unswept_since: datetime | None
+
+
 class Remark(msgspec.Struct, frozen=True):
     """What an operator should know of a store."""
 
@@ -269,9 +285,6 @@ class DeliveryStore(Protocol):
     async def listed(self, state: DeliveryState, *, most: int) -> Sequence[Listed]:
         """The newest deliveries in this state, newest first."""
 
-    async def backlog(self, channel: str) -> Backlog:
-        """What waits to be handed over."""
-
 
 class RecordStore(Protocol):
     """The records of every directory: apps, keys, and each dialect's accounts."""
@@ -336,6 +349,13 @@ class Store(ChallengeStore, DeliveryStore, RecordStore, LimitStore, SealStore, P
 
     async def ready(self) -> None:
         """Raises StoreUnavailable when an act could not be committed now."""
+
+    @property
+    def commits(self) -> Mapping[int, int]:
+        """How often so many acts shared one COMMIT in this process; empty where none ever do."""
+
+    async def condition(self, now: datetime) -> Condition:
+        """Look how it keeps up. At most 100,000 messages a channel are counted."""
 
     async def examine(self) -> Sequence[Remark]:
         """Say how well it keeps its promises as it is set up. Raises StoreUnavailable."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -16,6 +17,8 @@ from watchword.domain.app import Scope as KeyScope
 from watchword.errors import StoreUnavailable
 from watchword.surfaces.aliyun.routes import Aliyun
 from watchword.surfaces.ciam.routes import CiamSurface
+from watchword.surfaces.counting import About, Counted, Place
+from watchword.surfaces.counting import counting as counted_by
 from watchword.surfaces.exchange import (
     Answer,
     Application,
@@ -52,11 +55,22 @@ as everything else does: nothing is here. "/" is the path itself."""
 _HTML = b"text/html"
 
 
-def application(service: Service, extra: Sequence[tuple[str, Application]] = ()) -> Application:
+def counting(service: Service, place: Place | None = None) -> AbstractAsyncContextManager[Counted]:
+    """Count what this process does, for the metrics of both ports."""
+    return counted_by(service, _about(service), place)
+
+
+def application(
+    service: Service,
+    extra: Sequence[tuple[str, Application]] = (),
+    *,
+    counted: Counted | None = None,
+) -> Application:
     """The main port. `extra` adds owners, each with a prefix that nobody has yet."""
     sandbox = service.settings.sandbox
     probes = pages.router(pages.probes(service, sandbox=sandbox))
-    metrics = pages.router([pages.metrics(service, sandbox=sandbox)])
+    counted = counted or Counted(service, _about(service))
+    metrics = pages.router([pages.metrics(counted)])
     owners: dict[str, Application] = {
         "native": Native(service),
         "huawei": Huawei(service),
@@ -71,10 +85,11 @@ def application(service: Service, extra: Sequence[tuple[str, Application]] = ())
     return _Web({**table, **dict(extra)})
 
 
-def admin_application(service: Service) -> Application:
+def admin_application(service: Service, counted: Counted | None = None) -> Application:
     """The admin port: metrics and probes, for whoever reaches it."""
     sandbox = service.settings.sandbox
-    routes = [*pages.probes(service, sandbox=sandbox), pages.metrics(service, sandbox=sandbox)]
+    counted = counted or Counted(service, _about(service))
+    routes = [*pages.probes(service, sandbox=sandbox), pages.metrics(counted)]
     router = pages.router(routes)
     return _Web({route.path: router for route in routes})
 
@@ -135,6 +150,16 @@ def _is_a_visitor(scope: Scope) -> bool:
         return False
     query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     return all(name != "Action" for name, _ in query)
+
+
+def _about(service: Service) -> About:
+    settings = service.settings
+    return About(
+        store="sqlite" if settings.address.is_embedded else "postgresql",
+        folder=settings.folder,
+        sandbox=settings.sandbox,
+        virtual=service.virtual,
+    )
 
 
 def _openapi() -> Application:

@@ -9,7 +9,7 @@ import pytest
 from tests.contract.acting import ANN, BANK, BOB, DAY, LEASE, MINUTE, SHOP, TICK
 from watchword.domain.app import App
 from watchword.domain.challenge import State
-from watchword.domain.delivery import Backlog, DeliveryState, Handover, Turns, back_off
+from watchword.domain.delivery import DeliveryState, Handover, Turns, back_off
 from watchword.domain.destination import phone
 from watchword.errors import ChallengeNotFound
 from watchword.service.pause import Pause, pause, paused, resume
@@ -551,16 +551,6 @@ async def test_deliveries_of_a_state_are_listed_newest_first_and_masked(acts):
     assert found[0].masked == second.masked
     assert len(await acts.store.listed(DeliveryState.QUEUED, most=1)) == 1
     assert await acts.store.listed(DeliveryState.UNKNOWN, most=10) == []
-
-
-async def test_a_backlog_is_what_waits_and_since_when(acts):
-    assert await acts.store.backlog("sms") == Backlog(0, None)
-    began = acts.now
-    await flood(acts, SHOP, 3)
-    assert await acts.store.backlog("sms") == Backlog(3, began)
-    assert await acts.store.backlog("email") == Backlog(0, None)
-    await acts.lease(most=1)
-    assert (await acts.store.backlog("sms")).queued == 2
 
 
 async def test_a_pause_is_kept_until_it_is_resumed(acts):

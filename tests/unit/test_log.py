@@ -1,5 +1,6 @@
 """Events out, secrets kept in."""
 
+import io
 import json
 import logging
 from datetime import UTC, datetime, timedelta
@@ -70,3 +71,23 @@ def test_the_readable_form_has_the_same_fields(written):
     log.events().warning("limit_met", scope="destination")
     assert "limit_met" in written.getvalue()
     assert "scope=destination" in written.getvalue()
+
+
+def test_what_is_below_the_level_is_not_written(written):
+    """A busy server may be asked for warnings alone; libraries follow."""
+    log.configure("json", "warning", stream=written)
+    log.events().info("challenge_issued")
+    logging.getLogger("uvicorn.error").info("Started server process")
+    log.events().warning("provider_unavailable")
+    assert [event["event"] for event in lines(written)] == ["provider_unavailable"]
+
+
+def test_a_log_that_cannot_be_written_fails_nobody(written):
+    """A full disk costs the line, not the request."""
+
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(28, "No space left on device")
+
+    log.configure("json", stream=Full())
+    log.events().error("request_failed", error="ValueError")

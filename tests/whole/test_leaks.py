@@ -429,6 +429,8 @@ def test_the_troubles_did_happen(remains):
     assert any("wal" in place and place.endswith("kill -9") for place in remains.places)
     for sign in ("RuntimeError", "request_failed", "never retrieved", "ciam_sms_verify"):
         assert sign in remains.logs
+    for event in ("challenge_issued", "challenge_checked", "delivery_settled"):
+        assert event in remains.logs
     assert any(" 500" in place for place in remains.places)
     expected = {f"+861397724{ending}": state for ending, state in PHONES.items()}
     expected |= {f"{k}.Long.Local.Part.{len(k)}@example.com": v for k, v in MAILBOXES.items()}

@@ -142,7 +142,8 @@ async def _service(
         lanes[channel] = Lane(channel, provider, texts, house, clock, pace)
     outcomes = Outcomes()
     for channel, lane in lanes.items():
-        lane.watchers += [outcomes.tell, _Weather(channel).tell]
+        settled = _Settled(channel, lane.provider.name)
+        lane.watchers += [outcomes.tell, _Weather(channel).tell, settled.tell]
         lane.pause_watchers.append(partial(_tell_paused, channel))
     huawei = dialects.huawei(settings, house, apps)
     aliyun = dialects.aliyun(settings, house, apps)
@@ -219,6 +220,26 @@ def _tell_paused(channel: str, pause: Pause | None) -> None:
         log.events().warning("channel_paused", channel=channel, reason=pause.reason)
     else:
         log.events().info("channel_resumed", channel=channel)
+
+
+class _Settled:
+    """Tells how each message of a lane ended; one that is put off has not."""
+
+    def __init__(self, channel: str, provider: str) -> None:
+        self._named = {"channel": channel, "provider": provider}
+
+    def tell(self, leased: Leased, handover: Handover) -> None:
+        if handover.state is DeliveryState.QUEUED:
+            return
+        log.events().info(
+            "delivery_settled",
+            app=leased.app_id,
+            **self._named,
+            challenge=leased.challenge_id,
+            state=handover.state.value,
+            tries=leased.tries + 1,
+            **({"reason": handover.reason} if handover.reason else {}),
+        )
 
 
 class _Weather:

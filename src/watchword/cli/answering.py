@@ -21,6 +21,7 @@ import uvloop
 
 from watchword import log, web
 from watchword.bootstrap import Service, bootstrap, wording
+from watchword.cli.board import Place
 from watchword.cli.connection import Connection
 from watchword.cli.refusal import Refused
 from watchword.config import Settings
@@ -31,10 +32,12 @@ Outcome = TypeVar("Outcome")
 
 
 class Ties(msgspec.Struct, frozen=True):
-    """What a child holds of its parent: a pipe that ends with it, and one to say hello on."""
+    """What a child holds of its parent: a pipe that ends with it, one to say hello on, and its
+    place on the board."""
 
     alive: int
     greeting: int
+    place: Place
 
     def say_hello(self) -> None:
         os.write(self.greeting, b".")
@@ -85,7 +88,7 @@ def spare_the_collector() -> None:
 
 def run(settings: Settings, main: Coroutine[Any, Any, Outcome]) -> Outcome:
     """Run to the end on the fast loop, with events going out as the settings say."""
-    log.configure(settings.log)
+    log.configure(settings.log, settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 
@@ -102,10 +105,20 @@ async def answer(
     """Answer until a signal, or the end of the parent, asks to stop; then finish what was begun."""
     stop = told_to_stop(ties)
     servers = {}
-    if api is not None:
-        servers[server_for(web.application(service), tls)] = api
-    if admin is not None:
-        servers[server_for(web.admin_application(service), None)] = admin
+    async with web.counting(service, ties.place if ties else None) as counted:
+        if api is not None:
+            servers[server_for(web.application(service, counted=counted), tls)] = api
+        if admin is not None:
+            servers[server_for(web.admin_application(service, counted), None)] = admin
+        await _serve(service, servers, stop, on_ready)
+
+
+async def _serve(
+    service: Service,
+    servers: dict[Server, socket.socket],
+    stop: asyncio.Event,
+    on_ready: Callable[[], None],
+) -> None:
     async with asyncio.TaskGroup() as group:
         for server, listening in servers.items():
             group.create_task(server.serve(sockets=[listening]))

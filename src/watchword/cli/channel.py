@@ -52,7 +52,7 @@ def list_(*, json: AsJson = False, where: Where = HERE) -> int:
     if json:
         print_json(shown)
     else:
-        columns = ("channel", "provider", "state", "queued", "oldest_s", "paused_at", "reason")
+        columns = ("channel", "provider", "state", "waiting", "oldest_s", "paused_at", "reason")
         print_table(columns, [[_cell(one[column]) for column in columns] for one in shown])
     return 0
 
@@ -63,14 +63,14 @@ async def _shown(service: Service, channel: str) -> dict[str, Any]:
     now = service.clock()
     provider = service.providers.get(channel)
     held = await paused(service.store, channel, now)
-    backlog = await service.store.backlog(channel)
-    oldest_s = int((now - backlog.oldest_at).total_seconds()) if backlog.oldest_at else None
+    condition = await service.store.condition(now)
+    waiting = next((one for one in condition.waiting if one.channel == channel), None)
     return {
         "channel": channel,
         "provider": provider.name if provider else None,
         "state": "paused" if held else "open" if provider else "no provider",
-        "queued": backlog.queued,
-        "oldest_s": oldest_s,
+        "waiting": waiting.messages if waiting else 0,
+        "oldest_s": int((now - waiting.oldest_at).total_seconds()) if waiting else None,
         "paused_at": instant(held.since) if held else None,
         "reason": held.reason if held else "",
     }

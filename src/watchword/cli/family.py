@@ -22,6 +22,7 @@ import msgspec
 
 from watchword.cli import answering
 from watchword.cli.answering import Ties
+from watchword.cli.board import Board, Place
 from watchword.cli.refusal import Refused, explained
 from watchword.config import Settings
 
@@ -74,12 +75,12 @@ class Family:
         self.alive, self.parent = os.pipe()
         self.greetings, self.greeting = os.pipe()
         self.signals: set[int] = set()
+        self.board = Board(len(children))
 
     def live(self) -> int:
         gc.freeze()  # what is shared stays shared: no child's collector writes to it
         with self._woken_by_signals() as bell:
-            for child in self.children:
-                self._bear(child)
+            self._bear_again()
             while not self.signals & {signal.SIGTERM, signal.SIGINT}:
                 self._wait(bell)
                 if self._bury() and self.ready < len(self.children):
@@ -121,16 +122,16 @@ class Family:
         child.reborn_at = now + min(LONGEST_PAUSE_S, 0.25 * 2 ** (child.deaths - 1))
 
     def _bear_again(self) -> None:
-        for child in self.children:
+        for child, place in zip(self.children, self.board.places, strict=True):
             if not child.pid and child.reborn_at <= time.monotonic():
-                self._bear(child)
+                self._bear(child, place)
 
-    def _bear(self, child: Child) -> None:
+    def _bear(self, child: Child, place: Place) -> None:
         child.born_at = time.monotonic()
         child.pid = os.fork()
         if child.pid == 0:
             os.close(self.parent)
-            _live(lambda: child.task(Ties(self.alive, self.greeting)))
+            _live(lambda: child.task(Ties(self.alive, self.greeting, place)))
 
     def _end_all(self) -> None:
         """Ask each to finish; those that cannot within the grace are ended."""

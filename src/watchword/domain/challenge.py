@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from hmac import compare_digest
 
@@ -173,6 +173,12 @@ def new_id(routing: bytes, *, after: str | None = None) -> str:
     if after is not None:
         number = max(number, serial(after) + 1)
     return f"{routing.hex()[:_TAG_DIGITS]}{number:0{_SERIAL_DIGITS}x}{salt[1:].hex()}"
+
+
+def opened_about(challenge_id: str) -> datetime:
+    """When the challenge of this id was opened, by the clock of who made the id. Raises ValueError
+    for what is no id."""
+    return datetime.fromtimestamp((serial(challenge_id) >> 8) / 1_000_000, UTC)
 
 
 def serial(challenge_id: str) -> int:

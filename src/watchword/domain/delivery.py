@@ -60,13 +60,6 @@ class Listed(Delivery, frozen=True, kw_only=True):
     masked: str
 
 
-class Backlog(msgspec.Struct, frozen=True):
-    """What waits for a hand-over on a channel, back-offs included: how many, and since when."""
-
-    queued: int
-    oldest_at: datetime | None
-
-
 class Turns(msgspec.Struct, frozen=True, kw_only=True):
     """How apps take turns in a lane: a place goes to whoever holds the fewest there (`held`), among
     equals to the one that follows the last served (`after`), and none holds more than `share`."""
@@ -95,6 +88,7 @@ class Leased(msgspec.Struct, frozen=True, kw_only=True):
     recipient: bytes
     code: bytes
     expires_at: datetime
+    queued_at: datetime
 
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True):

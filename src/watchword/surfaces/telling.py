@@ -8,8 +8,9 @@ from datetime import datetime
 from time import perf_counter
 
 from watchword import log
+from watchword.domain.challenge import Verdict, opened_about
 from watchword.errors import QuotaExceeded, WatchwordError
-from watchword.ports import Issued
+from watchword.ports import Issued, Judged
 from watchword.service.house import House
 from watchword.service.issue import Send, issue
 from watchword.surfaces.exchange import Answer, Disconnected, Exchange
@@ -39,14 +40,40 @@ async def sent(send: Send, house: House, now: datetime) -> Issued:
     except QuotaExceeded as error:
         TALLY.refused(send.app.id, error.scope)
         raise
-    tell_sent(send.app.id, issued)
+    tell_sent(send.app.id, send.purpose, issued)
     return issued
 
 
-def tell_sent(app_id: str, issued: Issued) -> None:
+def tell_sent(app_id: str, purpose: str, issued: Issued) -> None:
+    """`purpose` is "" where a send is of a challenge that the caller only names."""
     TALLY.sent(app_id, issued.channel)
+    log.events().info(
+        "challenge_issued",
+        app=app_id,
+        channel=issued.channel,
+        **({"purpose": str(purpose)} if purpose else {}),
+        challenge=issued.challenge_id,
+        to=issued.masked,
+        resend=not issued.opened,
+    )
     if issued.delivery is None:
         log.events().info("test_number_used", app=app_id, to=issued.masked)
+
+
+def tell_judged(app_id: str, challenge_id: str, judged: Judged, now: datetime) -> None:
+    """A first answer: what is only said again is not told again."""
+    if judged.replayed:
+        return
+    TALLY.judged(app_id, judged.verdict)
+    if judged.verdict is Verdict.MATCH:
+        TALLY.approved((now - opened_about(challenge_id)).total_seconds())
+    log.events().info(
+        "challenge_checked",
+        app=app_id,
+        challenge=challenge_id,
+        verdict=judged.verdict.value,
+        attempts_left=judged.attempts_left,
+    )
 
 
 def tell_refused(

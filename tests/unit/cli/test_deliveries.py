@@ -67,7 +67,7 @@ def test_an_end_that_is_none_is_wrong_usage(shell, words):
 def test_a_channel_is_paused_listed_and_resumed(shell):
     shell("channel", "pause", "sms", "--reason", "carrier is down")
     sms, email = shell.json("channel", "list")
-    assert (sms["state"], sms["reason"], sms["queued"]) == ("paused", "carrier is down", 0)
+    assert (sms["state"], sms["reason"], sms["waiting"]) == ("paused", "carrier is down", 0)
     assert (email["state"], email["paused_at"]) == ("open", None)
     assert "carrier is down" in shell("channel", "list")
     assert "Resumed" in shell("channel", "resume", "sms")
@@ -78,7 +78,7 @@ def test_a_channel_is_paused_listed_and_resumed(shell):
 
 def test_a_channel_tells_what_waits(shell, unknown):
     sms, _ = shell.json("channel", "list")
-    assert (sms["queued"], sms["oldest_s"]) == (0, None)
+    assert (sms["waiting"], sms["oldest_s"]) == (0, None)
 
 
 def test_a_channel_that_is_none_is_wrong_usage(shell):

@@ -113,7 +113,8 @@ async def goes_on(store):
         terms = {"ttl": LEASE, "repeats": False}
         leased = await store.lease("sms", NOW + LEASE, most=3, **terms)
         assert [one.app_id for one in leased] == ["bank", "shop", "shop"]
-        assert (await store.backlog("sms")).queued == 1
+        (waiting,) = (await store.condition(NOW)).waiting
+        assert (waiting.channel, waiting.messages) == ("sms", 4)
         rest = await store.lease("sms", NOW + LEASE, most=3, **terms)
         assert [one.app_id for one in rest] == ["shop"]
         assert len(await store.listed(DeliveryState.ACCEPTED, most=9)) == 1

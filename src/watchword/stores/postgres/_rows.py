@@ -85,4 +85,5 @@ def leased_from(row: Row, channel: str) -> Leased:
         recipient=row[8],
         code=row[9],
         expires_at=instant(row[10]),
+        queued_at=instant(row[11]),
     )

@@ -36,7 +36,8 @@ SELECT id, app_id, purpose, channel, slot, destination, subject, masked, recipie
 FROM watchword.challenges WHERE slot = $1 AND app_id = $2 ORDER BY serial DESC LIMIT 1;
 
 -- name: lease
-SELECT id, token, app_id, challenge_id, slot, purpose, tries, minutes, recipient, code, expires_at
+SELECT id, token, app_id, challenge_id, slot, purpose, tries, minutes, recipient, code, expires_at,
+       queued_at
 FROM watchword.lease($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: begin_sending
@@ -85,6 +86,27 @@ SELECT min((SELECT d.due_at FROM watchword.deliveries d
             ORDER BY d.channel, d.app_id, d.due_at LIMIT 1))
 FROM apps;
 
+-- name: waiting
+-- Of each channel how many deliveries are unsettled, and when the first of them was queued.
+WITH RECURSIVE found (channel) AS (
+    SELECT min(channel) FROM watchword.deliveries WHERE due_at IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(d.channel) FROM watchword.deliveries d
+            WHERE d.channel > found.channel AND d.due_at IS NOT NULL)
+    FROM found WHERE found.channel IS NOT NULL)
+SELECT found.channel, w.messages, w.oldest
+FROM found CROSS JOIN LATERAL (
+    SELECT count(*) AS messages, min(queued_at) AS oldest
+    FROM (SELECT queued_at FROM watchword.deliveries d
+          WHERE d.channel = found.channel AND due_at IS NOT NULL LIMIT $1) AS first) AS w
+WHERE found.channel IS NOT NULL AND w.messages > 0;
+
+-- name: unswept
+-- The ends of the oldest challenge, key and record: three looks at an index.
+SELECT (SELECT min(expires_at) FROM watchword.challenges),
+       (SELECT min(expires_at) FROM watchword.onces),
+       (SELECT min(expires_at) FROM watchword.records WHERE expires_at IS NOT NULL);
+
 -- name: deliveries
 SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at
 FROM watchword.challenges c LEFT JOIN watchword.deliveries d ON c.serial = d.challenge
@@ -98,10 +120,6 @@ SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_a
        c.app_id, c.masked
 FROM watchword.deliveries d JOIN watchword.challenges c ON c.serial = d.challenge
 WHERE d.state = $1 ORDER BY d.id DESC LIMIT $2;
-
--- name: backlog
-SELECT count(*), min(queued_at) FROM watchword.deliveries
-WHERE channel = $1 AND due_at IS NOT NULL AND state = 'queued';
 
 -- name: record
 SELECT kind, key, version, body, expires_at FROM watchword.records

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -13,7 +13,6 @@ import msgspec
 
 from watchword.domain.challenge import Challenge, State, Verdict, serial
 from watchword.domain.delivery import (
-    Backlog,
     Delivery,
     DeliveryState,
     Handover,
@@ -34,6 +33,7 @@ from watchword.errors import (
 from watchword.ports import (
     ONCE_KEPT,
     Attempt,
+    Condition,
     Issued,
     Judged,
     Once,
@@ -43,10 +43,13 @@ from watchword.ports import (
     Remark,
     Sealed,
     Swept,
+    Waiting,
     Write,
 )
+from watchword.stores._condition import MOST_COUNTED, unswept_since
 from watchword.stores._instants import instant, maybe_instant, maybe_micros, micros, span
 from watchword.stores._rows import (
+    KEPT,
     delivery_from,
     listed_from,
     naming,
@@ -306,10 +309,6 @@ class PostgresStore:
     async def listed(self, state: DeliveryState, *, most: int) -> Sequence[Listed]:
         return [listed_from(row) for row in await self._look("listed", state.value, most)]
 
-    async def backlog(self, channel: str) -> Backlog:
-        ((queued, oldest_at),) = await self._look("backlog", channel)
-        return Backlog(queued, maybe_instant(oldest_at))
-
     async def record(self, kind: str, key: str, now: datetime) -> Record | None:
         rows = await self._look("record", kind, key, micros(now)) if is_text(key) else ()
         return record_from(rows[0]) if rows else None
@@ -387,6 +386,18 @@ class PostgresStore:
             ((lacks,),) = await self._look("lacks_a_standby")
             return bool(lacks)
         return False
+
+    @property
+    def commits(self) -> Mapping[int, int]:
+        return {}
+
+    async def condition(self, now: datetime) -> Condition:
+        rows, (ends,) = await self._look("waiting", MOST_COUNTED), await self._look("unswept")
+        waiting = [
+            Waiting(channel, messages, instant(oldest)) for channel, messages, oldest in rows
+        ]
+        since = unswept_since(*map(maybe_instant, ends), kept=KEPT, now=now)
+        return Condition(waiting, since)
 
     async def examine(self) -> Sequence[Remark]:
         await self._measure()

@@ -85,6 +85,7 @@ def _leased(row: tuple[Any, ...], channel: str) -> Leased:
         slot=row[10],
         purpose=row[11],
         channel=channel,
+        queued_at=instant(row[13]),
     )
 
 

@@ -15,6 +15,7 @@ import random
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -86,6 +87,8 @@ class Writer:
         self._waiting: list[_Waiting] = []
         self._taking_turns = False
         self._carefully = False
+        self.commits: Counter[int] = Counter()
+        """How often so many acts shared one COMMIT."""
         self._expected = 1
         self._door: _Door | None = None
         self._idle = asyncio.Event()
@@ -199,6 +202,10 @@ class Writer:
             waiting.error.__cause__ = trouble
         self._answer(batch)
 
+    def _answer_committed(self, batch: list[_Waiting]) -> None:
+        self.commits[len(batch)] += 1
+        self._answer(batch)
+
     def _answer(self, batch: list[_Waiting]) -> None:
         for waiting in batch:
             waiting.answer()
@@ -237,7 +244,7 @@ class Writer:
             _disown(cursor)
             self._tell(self._fail, batch, trouble)
         else:
-            self._tell(self._answer, batch)
+            self._tell(self._answer_committed, batch)
             self._checkpointer.committed(len(batch))
 
     def _tell(self, what: Callable[..., None], *said: Any) -> None:

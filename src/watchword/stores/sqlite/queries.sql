@@ -122,7 +122,7 @@ SELECT app_id FROM apps WHERE app_id IS NOT NULL;
 
 -- name: next_of_app
 SELECT d.id, d.state, d.token, d.tries, d.minutes, d.recipient, d.code, d.expires_at,
-       c.app_id, c.id, c.slot, c.purpose, c.state
+       c.app_id, c.id, c.slot, c.purpose, c.state, d.queued_at
 FROM deliveries d JOIN challenges c ON c.serial = d.challenge
 WHERE d.channel = ? AND d.app_id = ? AND d.due_at <= ? ORDER BY d.due_at, d.id LIMIT 1;
 
@@ -183,6 +183,23 @@ SELECT min((SELECT min(d.due_at) FROM deliveries d
             WHERE d.channel = ?1 AND d.app_id = apps.app_id AND d.due_at IS NOT NULL))
 FROM apps;
 
+-- name: next_channel
+-- The first channel after this one with unsettled deliveries.
+SELECT min(channel) FROM deliveries WHERE channel > ? AND due_at IS NOT NULL;
+
+-- name: waiting
+-- How many deliveries of a channel are unsettled, by the index alone, and when the first of them was
+-- queued: ids grow with time.
+SELECT messages, (SELECT queued_at FROM deliveries WHERE id = first)
+FROM (SELECT count(*) AS messages, min(id) AS first
+      FROM (SELECT id FROM deliveries WHERE channel = ? AND due_at IS NOT NULL LIMIT ?));
+
+-- name: unswept
+-- The ends of the oldest challenge, key and record: three looks at an index.
+SELECT (SELECT min(expires_at) FROM challenges),
+       (SELECT expires_at FROM onces ORDER BY row LIMIT 1),
+       (SELECT min(expires_at) FROM records WHERE expires_at IS NOT NULL);
+
 -- name: deliveries
 SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at
 FROM challenges c LEFT JOIN deliveries d ON c.serial = d.challenge
@@ -196,10 +213,6 @@ SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_a
        c.app_id, c.masked
 FROM deliveries d JOIN challenges c ON c.serial = d.challenge
 WHERE d.state = ? ORDER BY d.id DESC LIMIT ?;
-
--- name: backlog
-SELECT count(*), min(queued_at) FROM deliveries
-WHERE channel = ? AND due_at IS NOT NULL AND state = 'queued';
 
 -- name: record
 SELECT kind, key, version, body, expires_at FROM records

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Literal, TypeVar
 
 from watchword.domain.challenge import Challenge
 from watchword.domain.delivery import (
-    Backlog,
     Delivery,
     DeliveryState,
     Handover,
@@ -25,6 +24,7 @@ from watchword.domain.quota import Demand
 from watchword.errors import ChallengeNotFound, StoreUnavailable
 from watchword.ports import (
     Attempt,
+    Condition,
     Issued,
     Judged,
     Order,
@@ -45,6 +45,7 @@ from watchword.stores._rows import (
 )
 from watchword.stores._text import is_text
 from watchword.stores.sqlite import _challenges, _limits, _outbox
+from watchword.stores.sqlite._condition import condition
 from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import challenge_from, sealed_challenge_from
@@ -179,12 +180,6 @@ class SqliteStore:
         )
         return [listed_from(row) for row in rows]
 
-    async def backlog(self, channel: str) -> Backlog:
-        queued, oldest_at = await self._read(
-            lambda cursor: cursor.execute(SQL["backlog"], (channel,)).fetchone()
-        )
-        return Backlog(queued, maybe_instant(oldest_at))
-
     async def record(self, kind: str, key: str, now: datetime) -> Record | None:
         if not is_text(key):
             return None
@@ -254,6 +249,13 @@ class SqliteStore:
 
     async def ready(self) -> None:
         await self._writer.run(touch)
+
+    @property
+    def commits(self) -> Mapping[int, int]:
+        return self._writer.commits
+
+    async def condition(self, now: datetime) -> Condition:
+        return await self._read(lambda cursor: condition(cursor, now))
 
     async def examine(self) -> Sequence[Remark]:
         mode, level = await self._read(_durability)

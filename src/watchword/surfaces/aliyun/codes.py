@@ -22,7 +22,7 @@ from watchword.service.issue import Send
 from watchword.surfaces.aliyun import wire
 from watchword.surfaces.aliyun.calls import Call
 from watchword.surfaces.metrics import TALLY
-from watchword.surfaces.telling import sent
+from watchword.surfaces.telling import sent, tell_judged
 
 _LANGUAGES = {"intl": "en-us", "china": "zh-cn"}
 
@@ -177,7 +177,7 @@ async def _use_up(call: Call, phone: Phone, subject: bytes, code: str, prepared:
     except FailureBudgetSpent as error:
         TALLY.refused(call.app.id, error.scope)
         raise CodeInvalid(error.scope) from None
-    TALLY.judged(call.app.id, judged.verdict)
+    tell_judged(call.app.id, challenge.id, judged, call.now)
     if judged.verdict is not Verdict.MATCH:
         raise CodeInvalid(judged.verdict)
 

@@ -21,7 +21,7 @@ from watchword.surfaces.ciam.replies import REPLIES
 from watchword.surfaces.ciam.wire import EMAIL_SCENES, SMS_SCENES, Receiver, Scene
 from watchword.surfaces.exchange import Answer
 from watchword.surfaces.metrics import TALLY
-from watchword.surfaces.telling import sent
+from watchword.surfaces.telling import sent, tell_judged
 
 _LANGUAGES = {"zh": "zh-cn", "en": "en-us"}
 _UNTOLD = frozenset({Scene.LOGIN, Scene.FORGET_PASSWORD})
@@ -73,7 +73,7 @@ async def use_up(
     except FailureBudgetSpent as error:
         TALLY.refused(app.id, error.scope)
         raise
-    TALLY.judged(app.id, judged.verdict)
+    tell_judged(app.id, challenge.id, judged, call.now)
     return judged.verdict
 
 

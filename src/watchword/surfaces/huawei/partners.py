@@ -25,7 +25,7 @@ from watchword.surfaces.huawei import auth, replies, wire
 from watchword.surfaces.huawei.calls import Call, Refusal
 from watchword.surfaces.huawei.replies import REPLIES, Reply
 from watchword.surfaces.metrics import TALLY
-from watchword.surfaces.telling import sent
+from watchword.surfaces.telling import sent, tell_judged
 
 
 async def send_code(call: Call) -> Answer:
@@ -119,7 +119,7 @@ async def _use_up(
     except FailureBudgetSpent as error:
         TALLY.refused(app.id, error.scope)
         raise Refusal(replies.GUESSED, error) from None
-    TALLY.judged(app.id, judged.verdict)
+    tell_judged(app.id, challenge.id, judged, call.now)
     if judged.verdict is not Verdict.MATCH:
         raise Refusal(REPLIES[judged.verdict])
 

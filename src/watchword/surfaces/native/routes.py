@@ -27,7 +27,7 @@ from watchword.surfaces.native import auth, replies, wire
 from watchword.surfaces.problems import NOT_FOUND, not_allowed, problem
 from watchword.surfaces.running import Running
 from watchword.surfaces.strict_json import decode, require_json
-from watchword.surfaces.telling import tallied, tell_sent
+from watchword.surfaces.telling import tallied, tell_judged, tell_sent
 
 _ID_LENGTH = 26
 
@@ -84,7 +84,7 @@ async def create(call: Call) -> Answer:
         call.service.house,
         now=call.now,
     )
-    return _sent(call, issued)
+    return _sent(call, issued, asked.purpose)
 
 
 async def send_again(call: Call) -> Answer:
@@ -119,8 +119,7 @@ async def check_code(call: Call) -> Answer:
         call.service.house,
         now=call.now,
     )
-    if not judged.replayed:
-        TALLY.judged(call.app_id, judged.verdict)
+    tell_judged(call.app_id, call.challenge_id, judged, call.now)
     if judged.verdict is Verdict.MATCH or judged.verdict is Verdict.MISMATCH:
         return replies.told(wire.checked(call.challenge_id, judged), replayed=judged.replayed)
     return replies.closed(judged.verdict, replayed=judged.replayed)
@@ -268,10 +267,10 @@ async def _body(exchange: Exchange, route: Route) -> bytes:
     return await exchange.body()
 
 
-def _sent(call: Call, issued: Issued) -> Answer:
+def _sent(call: Call, issued: Issued, purpose: str = "") -> Answer:
     body = wire.sent(issued)
     if not issued.replayed:
-        tell_sent(call.app_id, issued)
+        tell_sent(call.app_id, purpose, issued)
     if not issued.opened:
         return replies.told(body, replayed=issued.replayed)
     location = f"/v1/verifications/{issued.challenge_id}"

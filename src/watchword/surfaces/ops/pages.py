@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from starlette.routing import Route, Router
 
+from watchword.surfaces.counting import Counted
 from watchword.surfaces.exchange import Answer, Application, Exchange, Receive, Scope, Send
-from watchword.surfaces.metrics import TALLY, render
 from watchword.surfaces.problems import NOT_FOUND, not_allowed, problem
 from watchword.surfaces.running import Running
 
@@ -62,10 +62,9 @@ def probes(service: Running, *, sandbox: bool) -> list[Route]:
     return [Route("/livez", _live), Route("/readyz", Page(ready))]
 
 
-def metrics(service: Running, *, sandbox: bool) -> Route:
+def metrics(counted: Counted) -> Route:
     async def numbers() -> Answer:
-        text = render(TALLY, service.lanes, sandbox=sandbox, virtual=service.virtual)
-        return Answer(200, [(b"content-type", _METRICS_TYPE)], text)
+        return Answer(200, [(b"content-type", _METRICS_TYPE)], await counted.told())
 
     return Route("/metrics", Page(numbers))
 

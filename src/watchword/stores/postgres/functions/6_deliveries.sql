@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION watchword.lease(
     _holders text[], _held int[], _share int
 ) RETURNS TABLE (
     id bigint, token int, app_id text, challenge_id text, slot bytea, purpose text, tries int,
-    minutes int, recipient bytea, code bytea, expires_at bigint
+    minutes int, recipient bytea, code bytea, expires_at bigint, queued_at bigint
 ) LANGUAGE plpgsql AS $$
 -- See ports.DeliveryStore.lease. What another worker or an act holds at this moment is left for the
 -- next look.
@@ -65,7 +65,7 @@ BEGIN
         RETURN QUERY UPDATE watchword.deliveries d
             SET state = 'leased', token = d.token + 1, due_at = _until WHERE d.id = _next.id
             RETURNING d.id, d.token, _next.app_id, _next.challenge_id, _next.slot, _next.purpose,
-                      d.tries, d.minutes, d.recipient, d.code, d.expires_at;
+                      d.tries, d.minutes, d.recipient, d.code, d.expires_at, d.queued_at;
         _places[n] := _places[n] + 1;
         _most := _most - 1;
     END LOOP;

@@ -9,4 +9,4 @@ DROP INDEX watchword.deliveries_due;
 CREATE INDEX deliveries_due ON watchword.deliveries (channel, app_id, due_at)
 WHERE due_at IS NOT NULL;
 
--- functions 44b5a9d5e9be7f51
+-- functions d320eda42486b158

@@ -1,0 +1,29 @@
+"""How the store keeps up: what waits in the outbox, and what the sweeper has yet to delete."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime
+
+from watchword.ports import Condition, Waiting
+from watchword.stores._condition import MOST_COUNTED, unswept_since
+from watchword.stores._instants import instant, maybe_instant
+from watchword.stores._rows import KEPT
+from watchword.stores.sqlite._queries import SQL
+
+
+def condition(cursor: sqlite3.Cursor, now: datetime) -> Condition:
+    """See ports.Store.condition."""
+    ends = map(maybe_instant, cursor.execute(SQL["unswept"]).fetchone())
+    return Condition(list(_waiting(cursor)), unswept_since(*ends, kept=KEPT, now=now))
+
+
+def _waiting(cursor: sqlite3.Cursor) -> Iterator[Waiting]:
+    """The channels with unsettled deliveries, one look at the index each."""
+    (channel,) = cursor.execute(SQL["next_channel"], ("",)).fetchone()
+    while channel is not None:
+        messages, oldest = cursor.execute(SQL["waiting"], (channel, MOST_COUNTED)).fetchone()
+        if messages:  # or the last was settled since
+            yield Waiting(channel, messages, instant(oldest))
+        (channel,) = cursor.execute(SQL["next_channel"], (channel,)).fetchone()
