@@ -11,6 +11,10 @@ from watchword.stores._instants import instant, maybe_instant
 from watchword.stores._text import is_text
 
 _NO_SERIAL = -1
+PAST_ALL = 1 << 60
+"""More than any serial."""
+PAGE = 20_000
+"""How many challenges a history reads at once."""
 
 
 def naming(challenge_id: str, app_id: str) -> tuple[int, str, str]:

@@ -13,6 +13,7 @@ import msgspec
 
 from watchword.domain.challenge import Challenge, State, Verdict, serial
 from watchword.domain.delivery import Delivery, DeliveryState, Handover, Leased
+from watchword.domain.failures import Failures
 from watchword.domain.quota import Demand
 from watchword.errors import (
     ChallengeClosed,
@@ -37,7 +38,7 @@ from watchword.ports import (
     Write,
 )
 from watchword.stores._instants import instant, maybe_instant, maybe_micros, micros, span
-from watchword.stores._rows import delivery_from, naming, record_from
+from watchword.stores._rows import PAGE, PAST_ALL, delivery_from, naming, record_from
 from watchword.stores._text import is_text
 from watchword.stores.postgres import _migrating
 from watchword.stores.postgres._connections import Connections, Row, Terms
@@ -287,6 +288,21 @@ class PostgresStore:
 
     async def forget(self, counters: Sequence[bytes]) -> None:
         await self._connections.fetch(SQL["forget"], list(counters), repeatable=True)
+
+    async def history(self, destinations: Sequence[bytes]) -> Sequence[Challenge]:
+        named = list(destinations)
+        found: list[Challenge] = []
+        before = PAST_ALL
+        while True:
+            ((first,),) = await self._look("history_page", before, PAGE)
+            if first is None:
+                return found
+            found += map(challenge_from, await self._look("history", first, before, named))
+            before = first
+
+    async def failures(self, destination: bytes) -> Failures:
+        rows = await self._look("failures", destination)
+        return Failures(tuple(map(instant, rows[0][0])), rows[0][1]) if rows else Failures()
 
     async def unlock(self, destination: bytes) -> bool:
         ((had_any,),) = await self._connections.fetch(SQL["unlock"], destination)
