@@ -19,7 +19,7 @@ from watchword.domain.delivery import (
     Receipt,
     Turns,
 )
-from watchword.domain.failures import Budget
+from watchword.domain.failures import Budget, Failures
 from watchword.domain.message import Message, Words
 from watchword.domain.policy import Resend
 from watchword.domain.purpose import Purpose
@@ -343,6 +343,13 @@ class Store(ChallengeStore, DeliveryStore, RecordStore, LimitStore, SealStore, P
 
     async def sweep(self, now: datetime, *, most: int) -> Swept:
         """Delete at most `most` rows that nothing needs any more, and wipe codes that died."""
+
+    async def history(self, destinations: Sequence[bytes]) -> Sequence[Challenge]:
+        """Every challenge of these that is kept, newest first. It reads all that are kept, a page
+        at a time, so that nobody is held up for long."""
+
+    async def failures(self, destination: bytes) -> Failures:
+        """Look at the failures of a destination, from wherever they came."""
 
     async def unlock(self, destination: bytes) -> bool:
         """Forget the failures of a destination. False when there were none."""

@@ -41,6 +41,12 @@ commands.command(
 )
 commands.command("watchword.cli.send:send", name="send", help="Send a code.")
 commands.command("watchword.cli.check:check", name="check", help="Check a code.")
+commands.command(
+    "watchword.cli.find:find", name="find", help="Say why a code did not come to an address."
+)
+commands.command(
+    "watchword.cli.unlock:unlock", name="unlock", help="Forget the wrong codes of an address."
+)
 commands.command("watchword.cli.doctor:doctor", name="doctor", help="Say what is wrong.")
 
 apps = App(name="app", help="Manage apps, the tenants of this service.")

@@ -74,7 +74,7 @@ def _examined(where: Where) -> Iterator[Finding]:
     yield Finding("ok", f"The settings are read; the data folder is {settings.folder.resolve()}.")
     if not settings.address.is_embedded:
         yield Finding("ok", f"The store is {settings.address}.")
-    for look in (_terms, _space, _server):
+    for look in (_terms, _space, _privacy, _server):
         yield from look(settings)
     yield from _state(settings)
 
@@ -88,6 +88,11 @@ def _state(settings: Settings) -> Iterator[Finding]:
     except Exception as error:
         if (sentence := explained(error)) is None:
             raise
+        if not settings.address.is_embedded:
+            sentence = (
+                f"{sentence} See that the server runs, that this machine reaches it, and that "
+                "'store' in the settings names it."
+            )
         yield Finding("broken", sentence)
         stage = None
     yield (ring := _keyring(settings, is_started=stage is Stage.STARTED))
@@ -142,6 +147,12 @@ def _space(settings: Settings) -> Iterator[Finding]:
         yield Finding("broken", f"{said} Sends will be refused: make room.")
     else:
         yield Finding("ok" if free >= LEAST_FREE else "note", said)
+
+
+def _privacy(settings: Settings) -> Iterator[Finding]:
+    folder = settings.folder.resolve()
+    if folder.is_dir() and stat.S_IMODE(folder.stat().st_mode) & 0o077:
+        yield Finding("note", f"Others may look into the data folder: run chmod 700 {folder}.")
 
 
 def _keyring(settings: Settings, *, is_started: bool) -> Finding:

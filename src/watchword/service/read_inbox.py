@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from watchword.domain import destination
+from watchword.domain.destination import Destination
 from watchword.errors import RequestInvalid
 from watchword.ports import Inbox, Received
 
@@ -23,22 +24,24 @@ async def read_inbox(inbox: Inbox, to: str | None = None) -> Sequence[Received]:
     """
     if to is None:
         return await inbox.received()
-    for identity in _identities(to.strip()):
-        if received := await inbox.received(identity):
+    for one in meant(to):
+        if received := await inbox.received(one.identity):
             return received
     return ()
 
 
-def _identities(to: str) -> Sequence[str]:
+def meant(to: str) -> Sequence[Destination]:
+    """Whom a person may mean who types this, the likeliest first. Raises RequestInvalid."""
+    to = to.strip()
     if "@" in to:
-        return [destination.mailbox(to).identity]
+        return [destination.mailbox(to)]
     if not _NATIONAL.fullmatch(to):
         raise RequestInvalid("This is neither a phone number nor a mailbox.", field="to")
     if to.startswith(("+", "00")):
-        return [destination.phone(to).identity]
+        return [destination.phone(to)]
     if not _CHINESE.fullmatch(to):
-        return [destination.phone("+" + to).identity]
-    chinese = destination.phone("+86" + to).identity
+        return [destination.phone("+" + to)]
+    chinese = destination.phone("+86" + to)
     with suppress(RequestInvalid):
-        return [destination.phone("+" + to).identity, chinese]
+        return [destination.phone("+" + to), chinese]
     return [chinese]

@@ -17,6 +17,10 @@ from watchword.stores._text import is_text
 KEPT = timedelta(hours=24)
 """How long a dead challenge and its deliveries can still be looked at."""
 _NO_SERIAL = -1
+PAST_ALL = 1 << 60
+"""More than any serial."""
+PAGE = 20_000
+"""How many challenges a history reads at once."""
 
 
 def naming(challenge_id: str, app_id: str) -> tuple[int, str, str]:

@@ -123,3 +123,17 @@ def test_a_store_that_is_no_store_is_broken(shell, states):
     (shell.folder / "watchword.db").write_bytes(b"this is no database" * 100)
     assert any("store" in what.lower() for what in broken(states()))
     assert shell.code == 1
+
+
+def test_a_folder_that_others_may_look_into_is_told(shell):
+    shell("store", "migrate")
+    shell.folder.chmod(0o755)
+    assert f"run chmod 700 {shell.folder}" in shell("doctor")
+    shell.folder.chmod(0o700)
+    assert "chmod 700" not in shell("doctor")
+
+
+def test_a_server_that_is_away_comes_with_what_to_look_at(shell, monkeypatch):
+    monkeypatch.setenv("WATCHWORD_STORE", "postgresql://watchword@127.0.0.1:1/none")
+    assert "See that the server runs" in shell("doctor")
+    assert shell.code == 1

@@ -35,6 +35,21 @@ SELECT id, app_id, purpose, channel, slot, destination, subject, masked, recipie
        expires_at, closed_at
 FROM watchword.challenges WHERE slot = $1 AND app_id = $2 ORDER BY serial DESC LIMIT 1;
 
+-- name: history_page
+-- Where the page before a serial begins; NULL past the oldest.
+SELECT min(serial) FROM (
+    SELECT serial FROM watchword.challenges WHERE serial < $1 ORDER BY serial DESC LIMIT $2) page;
+
+-- name: history
+SELECT id, app_id, purpose, channel, slot, destination, subject, masked, recipient, code_length,
+       max_attempts, attempts, state, digests, drawn_at, dies_at, sealed, opened_at, resend_at,
+       expires_at, closed_at
+FROM watchword.challenges
+WHERE serial >= $1 AND serial < $2 AND destination = ANY ($3) ORDER BY serial DESC;
+
+-- name: failures
+SELECT instants, streak FROM watchword.destinations WHERE destination = $1;
+
 -- name: lease
 SELECT id, token, app_id, challenge_id, slot, purpose, tries, minutes, recipient, code, expires_at,
        queued_at

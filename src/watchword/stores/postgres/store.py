@@ -20,6 +20,7 @@ from watchword.domain.delivery import (
     Listed,
     Turns,
 )
+from watchword.domain.failures import Failures
 from watchword.domain.quota import Demand
 from watchword.errors import (
     ChallengeClosed,
@@ -50,6 +51,8 @@ from watchword.stores._condition import MOST_COUNTED, unswept_since
 from watchword.stores._instants import instant, maybe_instant, maybe_micros, micros, span
 from watchword.stores._rows import (
     KEPT,
+    PAGE,
+    PAST_ALL,
     delivery_from,
     listed_from,
     naming,
@@ -355,6 +358,21 @@ class PostgresStore:
 
     async def forget(self, counters: Sequence[bytes]) -> None:
         await self._connections.fetch(SQL["forget"], list(counters), repeatable=True)
+
+    async def history(self, destinations: Sequence[bytes]) -> Sequence[Challenge]:
+        named = list(destinations)
+        found: list[Challenge] = []
+        before = PAST_ALL
+        while True:
+            ((first,),) = await self._look("history_page", before, PAGE)
+            if first is None:
+                return found
+            found += map(challenge_from, await self._look("history", first, before, named))
+            before = first
+
+    async def failures(self, destination: bytes) -> Failures:
+        rows = await self._look("failures", destination)
+        return Failures(tuple(map(instant, rows[0][0])), rows[0][1]) if rows else Failures()
 
     async def unlock(self, destination: bytes) -> bool:
         ((had_any,),) = await self._connections.fetch(SQL["unlock"], destination)

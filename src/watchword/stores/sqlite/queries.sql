@@ -42,6 +42,18 @@ SELECT id, app_id, purpose, channel, slot, destination, subject, masked, recipie
        code_length, max_attempts, attempts, state, draws, opened_at, resend_at, expires_at, closed_at
 FROM challenges WHERE slot = ? AND app_id = ? ORDER BY serial DESC LIMIT 1;
 
+-- name: history_page
+-- Where the page before a serial begins; NULL past the oldest.
+SELECT min(serial) FROM (
+    SELECT serial FROM challenges WHERE serial < ? ORDER BY serial DESC LIMIT ?);
+
+-- name: history
+-- Those of a page that are of one of these destinations, which come as a list in JSON.
+SELECT id, app_id, purpose, channel, slot, destination, subject, masked, recipient,
+       code_length, max_attempts, attempts, state, draws, opened_at, resend_at, expires_at, closed_at
+FROM challenges WHERE serial >= ? AND serial < ?
+  AND hex(destination) IN (SELECT value FROM json_each(?)) ORDER BY serial DESC;
+
 -- name: open_challenge
 -- Two may have drawn the same serial in the same microsecond: the other one draws again.
 INSERT OR IGNORE INTO challenges (

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from watchword.domain.challenge import Challenge
 from watchword.domain.delivery import (
@@ -20,6 +21,7 @@ from watchword.domain.delivery import (
     Listed,
     Turns,
 )
+from watchword.domain.failures import Failures
 from watchword.domain.quota import Demand
 from watchword.errors import ChallengeNotFound, StoreUnavailable
 from watchword.ports import (
@@ -35,8 +37,10 @@ from watchword.ports import (
     Swept,
     Write,
 )
-from watchword.stores._instants import maybe_instant, micros
+from watchword.stores._instants import instant, maybe_instant, micros
 from watchword.stores._rows import (
+    PAGE,
+    PAST_ALL,
     delivery_from,
     listed_from,
     naming,
@@ -48,7 +52,7 @@ from watchword.stores.sqlite import _challenges, _limits, _outbox
 from watchword.stores.sqlite._condition import condition
 from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
 from watchword.stores.sqlite._queries import SQL
-from watchword.stores.sqlite._rows import challenge_from, sealed_challenge_from
+from watchword.stores.sqlite._rows import challenge_from, sealed_challenge_from, unpacked
 from watchword.stores.sqlite._sweeping import START, sweep
 from watchword.stores.sqlite._writer import Writer
 
@@ -231,6 +235,24 @@ class SqliteStore:
     async def forget(self, counters: Sequence[bytes]) -> None:
         await self._writer.run(lambda cursor: _limits.forget(cursor, counters))
 
+    async def history(self, destinations: Sequence[bytes]) -> Sequence[Challenge]:
+        named = json.dumps([one.hex().upper() for one in destinations])
+        found: list[Challenge] = []
+        before = PAST_ALL
+        while True:
+            asked = (before, PAGE)
+            ((first,),) = await self._rows("history_page", asked)
+            if first is None:
+                return found
+            found += map(challenge_from, await self._rows("history", (first, before, named)))
+            before = first
+
+    async def failures(self, destination: bytes) -> Failures:
+        rows = await self._rows("failures", (destination, b""))
+        if not rows:
+            return Failures()
+        return Failures(tuple(map(instant, unpacked(rows[0][2]))), rows[0][3])
+
     async def unlock(self, destination: bytes) -> bool:
         def forget(cursor: sqlite3.Cursor) -> bool:
             return cursor.execute(SQL["forget_failures"], (destination,)).rowcount > 0
@@ -268,6 +290,9 @@ class SqliteStore:
                 "SQLite can use WAL.",
             )
         ]
+
+    async def _rows(self, name: str, asked: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        return await self._read(lambda cursor: cursor.execute(SQL[name], asked).fetchall())
 
     async def _glance(self, look: Callable[[sqlite3.Cursor], T]) -> T:
         """Look here and now, as acts do: for one row by its key, a thread costs more than the look.
