@@ -1,8 +1,9 @@
 """The journal knows what was committed, proves it, and can forget a person."""
 
+import asyncio
 import re
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from watchword.domain.delivery import DeliveryState, Handover
 from watchword.domain.destination import phone
 from watchword.domain.event import Kind, Standing
 from watchword.ports import Erasure
-from watchword.service.count_refusals import MOST_KEYS, Refusals
+from watchword.service.count_refusals import MOST_KEYS, REFUSALS, Refusals, tell_refusals
 from watchword.service.erase_subject import erase_subject
 from watchword.service.export_journal import export_journal
 from watchword.service.keep_journal import Scribe
@@ -129,8 +130,9 @@ async def test_of_two_at_the_same_events_one_is_turned_away(acts, store):
     assert (await verified(acts)).is_whole
 
 
+COUNTERS = {"spent", "tallies", "failures", "trails", "destinations"}
 EVE = phone("+8613800138055")
-TAMPERINGS = {
+TAMPERINGS: dict[str, tuple[list[str], list[tuple[int, int | None]]]] = {
     "altered": (
         [
             "UPDATE journal SET body = (SELECT salt FROM journal WHERE position = 3)"
@@ -274,6 +276,8 @@ async def test_a_subject_is_erased_and_the_chains_hold(acts, store, place):
     assert (report.is_whole, report.erased, report.events) == (True, 2, 2)
     assert (await store.challenge("shop", bob.challenge_id)).id == bob.challenge_id
     kept = str(place.contents())
+    knowing = [name for name, rows in known_to(place, challenge.destination).items() if rows]
+    assert set(knowing) <= COUNTERS
     assert bob.challenge_id in kept
     assert issued.challenge_id not in kept
     assert challenge.masked not in kept
@@ -281,9 +285,17 @@ async def test_a_subject_is_erased_and_the_chains_hold(acts, store, place):
 
 def counted(place):
     return {
-        name: rows
+        name: rows for name, rows in place.contents().items() if name.split(".")[-1] in COUNTERS
+    }
+
+
+def known_to(place, digest):
+    """The rows of each table that hold this digest, raw or written out."""
+    return {
+        name.split(".")[-1]: [
+            row for row in rows if repr(digest)[2:-1] in row or digest.hex() in row
+        ]
         for name, rows in place.contents().items()
-        if name.split(".")[-1] in ("spent", "tallies", "failures", "trails", "destinations")
     }
 
 
@@ -296,3 +308,18 @@ def test_refusals_take_a_bounded_room():
     assert len(taken) <= MOST_KEYS + 1
     assert taken.total() == 3 * MOST_KEYS
     assert not refusals.take()
+
+
+async def test_refusals_are_told_as_a_number_at_a_stop_too(acts, store):
+    """However many they were, a minute of one app and limit is one event."""
+    REFUSALS.take()
+    for _ in range(300):
+        REFUSALS.count("shop", "destination")
+    telling = asyncio.create_task(tell_refusals(store, lambda: acts.now))
+    await asyncio.sleep(0)
+    telling.cancel()
+    with suppress(asyncio.CancelledError):
+        await telling
+    ((_, event),) = await store.unsealed(10)
+    assert (event.kind, event.app_id) == (Kind.REFUSALS, "shop")
+    assert msgspec.json.decode(event.details) == {"scope": "destination", "times": 300}

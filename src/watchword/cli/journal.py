@@ -18,7 +18,6 @@ from watchword.cli.refusal import Misused, Refused
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Service
-    from watchword.ports import Erasure
     from watchword.service.verify_journal import Report
 
 Instant = Annotated[str | None, Parameter(help="As in 2026-03-02 or 2026-03-02T09:30:00; UTC.")]
@@ -73,20 +72,18 @@ def erase(
     if not yes and not _agreed():
         raise Refused("Nothing was erased: say --yes, or answer yes.")
 
-    async def erased(service: Service) -> Erasure:
+    async def erased(service: Service) -> tuple[int, int, int]:
         from watchword.domain import destination
         from watchword.service.erase_subject import erase_subject
 
         now = service.clock()
         meant = destination.mailbox(to) if "@" in to else destination.phone(to)
         app_ids = [app.id for app in await service.apps.apps(now)]
-        return await erase_subject(meant, app_ids, service.house, now)
+        gone = await erase_subject(meant, app_ids, service.house, now)
+        return gone.events, gone.challenges, gone.deliveries
 
-    gone = ask(where.settings(), erased)
-    print(
-        f"Erased {gone.events} events, {gone.challenges} challenges and {gone.deliveries} "
-        "deliveries."
-    )
+    events, challenges, deliveries = ask(where.settings(), erased)
+    print(f"Erased {events} events, {challenges} challenges and {deliveries} deliveries.")
     return 0
 
 
