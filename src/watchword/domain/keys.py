@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
+from hmac import compare_digest
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -24,7 +25,7 @@ _ID = 2
 class _Live:
     """The keys as they are now. It never changes; a ring that is reloaded has another one."""
 
-    __slots__ = ("active", "code", "drawing", "journal", "seal", "sealing")
+    __slots__ = ("active", "code", "drawing", "journal", "journalling", "seal", "sealing")
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class _Live:
         self.seal = {i: AESGCM(key) for i, key in seal.items()}
         self.sealing = (active["seal"].to_bytes(_ID, "big"), self.seal[active["seal"]])
         self.journal = dict(journal)
+        self.journalling = active.get("journal", max(self.journal))
         self.active = dict(active)
 
 
@@ -136,6 +138,24 @@ class KeyRing:
         """16 bytes that stand for these parts in look-ups and counters."""
         return blake2b(_framed(parts), key=self._index, digest_size=16).digest()
 
+    def journal_mac(self, *parts: str | bytes | int) -> bytes:
+        """What proves an entry of the journal: key id, keyed hash over framed parts."""
+        live = self._live
+        return live.journalling.to_bytes(_ID, "big") + _mac(
+            live.journal[live.journalling], parts, 32
+        )
+
+    def journal_knows(self, mac: bytes, *parts: str | bytes | int) -> bool:
+        """Whether we made this mac of these parts. Raises KeyUnknown when the ring lacks the
+        key."""
+        key_id = int.from_bytes(mac[:_ID], "big")
+        if key_id not in self._live.journal:
+            self.look()
+        key = self._live.journal.get(key_id)
+        if key is None:
+            raise KeyUnknown
+        return compare_digest(mac[_ID:], _mac(key, parts, 32))
+
     def seal(self, plain: bytes, bound_to: bytes) -> bytes:
         """AES-GCM under the active seal key: key id, nonce, ciphertext."""
         key_id, cipher = self._live.sealing
@@ -162,7 +182,7 @@ def sealed_under(sealed: bytes) -> int:
     return int.from_bytes(sealed[:_ID], "big")
 
 
-def _mac(key: bytes, parts: tuple[str | bytes, ...], size: int) -> bytes:
+def _mac(key: bytes, parts: tuple[str | bytes | int, ...], size: int) -> bytes:
     """Keyed BLAKE2b (RFC 7693) over framed parts, so that no two lists of parts read alike."""
     return blake2b(_framed(parts), key=key, digest_size=size).digest()
 

@@ -19,6 +19,8 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from watchword.service.count_refusals import REFUSALS
+
 MOST_APPS = 100
 OTHER = "other"
 _APP = "app"
@@ -109,6 +111,7 @@ class Tally(Collector):
         self._observe("approval_seconds", (), max(0.0, seconds))
 
     def refused(self, app_id: str, scope: str) -> None:
+        REFUSALS.count(app_id, scope)
         _count(self._counts["refusals"], (self._label(app_id), scope))
 
     def handed_over(self, channel: str, provider: str, state: str, times: int = 1) -> None:

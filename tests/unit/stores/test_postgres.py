@@ -72,8 +72,12 @@ def test_changed_functions_come_with_a_migration():
 
 
 def test_every_function_is_called():
-    made = set(re.findall(r"FUNCTION watchword\.(\w+)\(", "".join(scripts(PACKAGE, "functions"))))
-    bodies = re.sub(r"FUNCTION watchword\.\w+\(", "", "".join(scripts(PACKAGE, "functions")))
+    made = set(
+        re.findall(r"REPLACE FUNCTION watchword\.(\w+)\(", "".join(scripts(PACKAGE, "functions")))
+    )
+    bodies = re.sub(
+        r"REPLACE FUNCTION watchword\.\w+\(", "", "".join(scripts(PACKAGE, "functions"))
+    )
     assert made == {name for name in made if f"watchword.{name}(" in bodies + "".join(SQL.values())}
 
 

@@ -33,7 +33,7 @@ _IS_MADE = """
 
 async def exists(address: str, terms: Terms = Terms()) -> bool:  # noqa: B008 (frozen)
     """Whether a store was made here before. Raises StoreUnavailable."""
-    async with _visiting(address, terms) as connection:
+    async with visiting(address, terms) as connection:
         return await _version(connection) > 0
 
 
@@ -44,7 +44,7 @@ async def migrate(address: str, terms: Terms = Terms()) -> tuple[int, int]:  # n
     Raises StoreUnavailable when a newer watchword has been here.
     """
     steps = migrations(__package__)
-    async with _visiting(address, terms) as connection:
+    async with visiting(address, terms) as connection:
         before = await _version(connection)
         if before < len(steps):
             async with connection.transaction():
@@ -57,7 +57,7 @@ async def migrate(address: str, terms: Terms = Terms()) -> tuple[int, int]:  # n
 
 
 @asynccontextmanager
-async def _visiting(address: str, terms: Terms) -> AsyncIterator[Any]:
+async def visiting(address: str, terms: Terms) -> AsyncIterator[Any]:
     """A connection of one's own, that may take its time once it stands."""
     try:
         connection = await connect(address, terms, patience_s=2 * PATIENCE_S)

@@ -298,3 +298,49 @@ FROM pg_replication_slots WHERE NOT pg_is_in_recovery();
 -- name: lacks_a_standby
 SELECT current_setting('synchronous_standby_names') <> '' AND NOT EXISTS (
     SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'));
+
+-- name: note
+INSERT INTO watchword.events (
+    at, kind, app_id, channel, purpose, challenge_id, subject, masked, details)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+                     $7::bytea[], $8::text[], $9::text[]);
+
+-- name: unsealed
+SELECT id, at, kind, app_id, channel, purpose, challenge_id, subject, masked, details
+FROM watchword.events ORDER BY id LIMIT $1;
+
+-- name: to_seal
+SELECT count(*), min(at) FROM watchword.events;
+
+-- name: chains
+SELECT number, day, entries, last, standing, mac FROM watchword.chains ORDER BY number;
+
+-- name: begin_chain
+SELECT watchword.begin_chain($1, $2, $3, $4, $5);
+
+-- name: seal
+SELECT watchword.seal($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
+-- name: entries
+SELECT chain, position, commitment, mac, salt, body, subject, erased FROM watchword.journal
+WHERE chain = $1 AND position >= $2 ORDER BY position LIMIT $3;
+
+-- name: strays
+SELECT count(*) FROM watchword.journal j LEFT JOIN watchword.chains c ON c.number = j.chain
+WHERE c.number IS NULL OR j.position >= c.entries;
+
+-- name: put_chain
+UPDATE watchword.chains SET day = $2, entries = $3, last = $4, standing = $5, mac = $6
+WHERE number = $1;
+
+-- name: drop_entries
+WITH old AS (
+    SELECT chain, position FROM watchword.journal WHERE chain = $1 ORDER BY position LIMIT $2)
+DELETE FROM watchword.journal j USING old WHERE (j.chain, j.position) = (old.chain, old.position)
+RETURNING 1;
+
+-- name: entries_about
+SELECT chain, position FROM watchword.journal WHERE subject = ANY ($1);
+
+-- name: erase
+SELECT events, challenges, deliveries FROM watchword.erase($1, $2, $3, $4);

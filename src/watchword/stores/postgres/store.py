@@ -20,6 +20,7 @@ from watchword.domain.delivery import (
     Listed,
     Turns,
 )
+from watchword.domain.event import Chain, Entry, Event
 from watchword.domain.failures import Failures
 from watchword.domain.quota import Demand
 from watchword.errors import (
@@ -35,6 +36,7 @@ from watchword.ports import (
     ONCE_KEPT,
     Attempt,
     Condition,
+    Erasure,
     Issued,
     Judged,
     Once,
@@ -44,6 +46,7 @@ from watchword.ports import (
     Remark,
     Sealed,
     Swept,
+    Unsealed,
     Waiting,
     Write,
 )
@@ -61,7 +64,7 @@ from watchword.stores._rows import (
     sealed_delivery_from,
 )
 from watchword.stores._text import is_text
-from watchword.stores.postgres import _migrating
+from watchword.stores.postgres import _journal, _migrating
 from watchword.stores.postgres._connections import Connections, Row, Terms
 from watchword.stores.postgres._examining import examine
 from watchword.stores.postgres._limits import Rings
@@ -385,6 +388,76 @@ class PostgresStore:
 
     async def sweep(self, now: datetime, *, most: int) -> Swept:
         return Swept(*await self._sweeper.sweep(micros(now), most))
+
+    async def note(self, events: Sequence[Event]) -> None:
+        await self._connections.fetch(SQL["note"], *_journal.event_arrays(events))
+
+    async def unsealed(self, most: int) -> Sequence[tuple[int, Event]]:
+        return [_journal.event_from(row) for row in await self._look("unsealed", most)]
+
+    async def to_seal(self) -> Unsealed:
+        ((count, since),) = await self._look("to_seal")
+        return Unsealed(count, maybe_instant(since))
+
+    async def chains(self) -> Sequence[Chain]:
+        return [_journal.chain_from(row) for row in await self._look("chains")]
+
+    async def begin_chain(self, chain: Chain, roll: Chain) -> bool:
+        given = (chain.number, chain.day, chain.mac, roll.entries, roll.mac)
+        ((is_begun,),) = await self._connections.fetch(SQL["begin_chain"], *given)
+        return bool(is_begun)
+
+    async def seal(self, chain: Chain, entries: Sequence[Entry], events: Sequence[int]) -> bool:
+        ((is_done,),) = await self._connections.fetch(
+            SQL["seal"],
+            chain.number,
+            chain.entries,
+            chain.last,
+            str(chain.standing),
+            chain.mac,
+            list(events),
+            *_journal.entry_arrays(entries),
+        )
+        return bool(is_done)
+
+    async def entries(self, chain: int, since: int, most: int) -> Sequence[Entry]:
+        rows = await self._look("entries", chain, since, most)
+        return [_journal.entry_from(row) for row in rows]
+
+    async def strays(self) -> int:
+        ((count,),) = await self._look("strays")
+        return int(count)
+
+    async def put_chain(self, chain: Chain) -> None:
+        await self._connections.fetch(
+            SQL["put_chain"],
+            chain.number,
+            chain.day,
+            chain.entries,
+            chain.last,
+            str(chain.standing),
+            chain.mac,
+            repeatable=True,
+        )
+
+    async def drop_entries(self, chain: int, most: int) -> int:
+        return len(await self._connections.fetch(SQL["drop_entries"], chain, most))
+
+    async def entries_about(self, subjects: Sequence[bytes]) -> Sequence[tuple[int, int]]:
+        rows = await self._look("entries_about", list(subjects))
+        return [(row[0], row[1]) for row in rows]
+
+    async def erase(
+        self, subjects: Sequence[bytes], marks: Sequence[tuple[int, int, bytes]]
+    ) -> Erasure:
+        arrays = ([mark[n] for mark in marks] for n in range(3))
+        ((events, challenges, deliveries),) = await self._connections.fetch(
+            SQL["erase"], list(subjects), *arrays, repeatable=True
+        )
+        return Erasure(events, challenges, deliveries)
+
+    async def scrub(self) -> None:
+        await _journal.scrub(self._address, self._terms)
 
     async def ready(self) -> None:
         try:

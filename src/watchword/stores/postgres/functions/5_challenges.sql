@@ -174,6 +174,11 @@ BEGIN
                 _code, _cancel_if_refused, _at, _expires_at, _at)
             RETURNING id INTO _delivery;
         END IF;
+        INSERT INTO watchword.events (
+            at, kind, app_id, channel, purpose, challenge_id, subject, masked, details)
+        VALUES (_at, CASE WHEN _is_open THEN 'resent' ELSE 'created' END, _app, _channel, _purpose,
+                _latest.id, _destination, _masked,
+                CASE WHEN _carried_by IS NULL THEN '{"test":true}' ELSE '{}' END);
         _is_done := true;
         _answer := json_build_array(
             'issued', _latest.id, NOT _is_open, _masked, _channel, _drawn, _expires_at, _resend_at,
@@ -258,6 +263,10 @@ BEGIN
                 END IF;
             ELSE
                 _verdict := 'mismatch';
+                INSERT INTO watchword.events (
+                    at, kind, app_id, channel, purpose, challenge_id, subject, masked)
+                VALUES (_at, 'failed', _app, _asked.channel, _asked.purpose, _id, _destination,
+                        _asked.masked);
                 _left := _left - 1;
                 IF _left <= 0 THEN
                     PERFORM watchword.close(_serial, 'exhausted', _asked.attempts + 1, _at);

@@ -8,5 +8,3 @@ FROM watchword.challenges c WHERE c.serial = d.challenge;
 DROP INDEX watchword.deliveries_due;
 CREATE INDEX deliveries_due ON watchword.deliveries (channel, app_id, due_at)
 WHERE due_at IS NOT NULL;
-
--- functions d320eda42486b158
