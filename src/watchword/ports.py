@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -145,6 +145,39 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     replayed: bool = False
 
 
+class NewNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """A notice to queue for a webhook. `told` is JSON, and names nobody beyond a mask; `subject` is
+    the keyed digest that erasing finds it by."""
+
+    webhook: str
+    key: str
+    notice: str
+    at: datetime
+    subject: bytes
+    told: bytes
+
+
+class LeasedNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """A notice that one worker holds until its lease lapses; `token` is the fence, and
+    counts the posts, this one included; `key` is the same each time."""
+
+    id: int
+    token: int
+    webhook: str
+    key: str
+    notice: str
+    at: datetime
+    told: msgspec.Raw
+
+
+class NoticeEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """How a post ended: `due_at` is when to try again, None where there is nothing left to do."""
+
+    id: int
+    token: int
+    due_at: datetime | None
+
+
 class Swept(msgspec.Struct, frozen=True):
     """How many rows went, and whether more are waiting."""
 
@@ -230,6 +263,27 @@ class DeliveryStore(Protocol):
         """Look at one delivery. Raises ChallengeNotFound when it was swept."""
 
 
+class NoticeStore(Protocol):
+    """What webhooks are still to be told. A lease that lapsed is taken again."""
+
+    async def due_notices(self) -> Sequence[tuple[str, datetime]]:
+        """Each webhook that something waits for, and since or from when on."""
+
+    async def lease_notices(
+        self, webhook: str, now: datetime, *, most: int, ttl: timedelta
+    ) -> Sequence[LeasedNotice]:
+        """Take what is due for a webhook, the longest due first."""
+
+    async def record_notice(self, end: NoticeEnd) -> None:
+        """Forget it, or put it off; nothing, where another has it by now."""
+
+    async def drop_notices(self, webhook: str) -> None:
+        """Forget all that waits for a webhook."""
+
+    async def waiting_notices(self) -> Mapping[str, int]:
+        """How many wait for each webhook."""
+
+
 class RecordStore(Protocol):
     """The records of every directory: apps, keys, and each dialect's accounts."""
 
@@ -256,7 +310,7 @@ class LimitStore(Protocol):
         """Forget all that was counted on them."""
 
 
-class Store(ChallengeStore, DeliveryStore, RecordStore, LimitStore, Protocol):
+class Store(ChallengeStore, DeliveryStore, NoticeStore, RecordStore, LimitStore, Protocol):
     @property
     def offset(self) -> timedelta:
         """How far the store's clock is ahead of this machine's; zero where it lives on it."""

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import msgspec
@@ -21,15 +21,19 @@ from watchword.directory.aliyun import Aliyun
 from watchword.directory.apps import Apps
 from watchword.directory.ciam import Ciam
 from watchword.directory.huawei import Huawei
+from watchword.directory.webhooks import Webhooks
 from watchword.domain.delivery import DeliveryState, Handover, Leased
 from watchword.domain.keys import KeyRing
+from watchword.domain.webhook import Webhook
 from watchword.errors import StoreUnavailable
 from watchword.ports import Captcha, Clock, Inbox, Provider, Store
 from watchword.providers import virtual
 from watchword.service.await_outcome import Outcomes
 from watchword.service.deliver import Lane
 from watchword.service.house import House
+from watchword.service.notify import Notifier
 from watchword.service.sweep import sweep
+from watchword.webhooks import Poster
 
 __all__ = ["CARRIES", "Service", "Stage", "bootstrap", "migrate", "now", "opened", "stage"]
 
@@ -57,6 +61,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     huawei: Huawei
     aliyun: Aliyun
     ciam: Ciam
+    webhooks: Webhooks
+    notifier: Notifier
     demo: bool
 
     @property
@@ -74,6 +80,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         async with asyncio.TaskGroup() as group:
             for lane in self.lanes:
                 group.create_task(_for_ever(lane.channel, lane.run))
+            group.create_task(_for_ever("webhooks", self.notifier.run))
             group.create_task(_for_ever("sweep", lambda: sweep(self.store, self.clock)))
 
 
@@ -97,7 +104,12 @@ async def bootstrap(
         kinds = carriers.captchas(captchas, keys)
         for kind in kinds.values():
             closing.push_async_callback(kind.close)
-        service = await _service(settings, keys, store, providers, kinds, clock)
+        poster = Poster(
+            timeout=timedelta(seconds=settings.webhooks.timeout_s),
+            allow_private=settings.webhooks.allow_private,
+        )
+        closing.push_async_callback(poster.close)
+        service = await _service(settings, keys, store, providers, kinds, poster, clock)
         if not settings.address.is_embedded:
             watching = asyncio.create_task(_for_ever("store", lambda: _watch_over(store)))
             closing.push_async_callback(_end, watching)
@@ -114,6 +126,7 @@ async def _service(
     store: Store,
     providers: Mapping[str, Provider],
     captchas: Mapping[str, Captcha],
+    poster: Poster,
     clock: Clock,
 ) -> Service:
     apps = Apps(store, keys)
@@ -128,6 +141,9 @@ async def _service(
     huawei = dialects.huawei(settings, house, apps)
     aliyun = dialects.aliyun(settings, house, apps)
     ciam = dialects.ciam(settings, house, apps, captchas)
+    webhooks = Webhooks(store, keys, apps, poster.refuse_address)
+    notifier = Notifier(store, webhooks, poster, clock)
+    notifier.watchers.append(_tell_of_webhook)
     return Service(
         settings=settings,
         clock=clock,
@@ -143,6 +159,8 @@ async def _service(
         huawei=huawei,
         aliyun=aliyun,
         ciam=ciam,
+        webhooks=webhooks,
+        notifier=notifier,
         demo=await _has_demo(apps, huawei, aliyun, ciam, clock()),
     )
 
@@ -186,6 +204,12 @@ async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+def _tell_of_webhook(webhook: Webhook, trouble: str, again_at: datetime | None) -> None:
+    """What was not taken. Its words are ours, never the receiver's."""
+    event = "webhook_put_off" if again_at else "webhook_given_up"
+    log.events().warning(event, webhook=webhook.id, app=webhook.app_id, reason=trouble)
 
 
 class _Weather:

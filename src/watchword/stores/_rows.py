@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from watchword.domain.challenge import serial
 from watchword.domain.delivery import Delivery, DeliveryState
-from watchword.ports import Record
+from watchword.ports import LeasedNotice, Record
 from watchword.stores._instants import instant, maybe_instant
 from watchword.stores._text import is_text
 
@@ -40,3 +42,16 @@ def delivery_from(row: Any) -> Delivery:
 def record_from(row: Any) -> Record:
     """A row of the `record` statements."""
     return Record(kind=row[0], key=row[1], version=row[2], body=row[3])
+
+
+def notice_from(row: Any) -> LeasedNotice:
+    """A row of the `lease_notices` statement."""
+    return LeasedNotice(
+        id=row[0],
+        token=row[1],
+        webhook=row[2],
+        key=row[3],
+        notice=row[4],
+        at=instant(row[5]),
+        told=msgspec.Raw(row[6].encode()),
+    )

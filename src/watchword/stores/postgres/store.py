@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,6 +28,8 @@ from watchword.ports import (
     Attempt,
     Issued,
     Judged,
+    LeasedNotice,
+    NoticeEnd,
     Once,
     Order,
     Record,
@@ -37,7 +39,7 @@ from watchword.ports import (
     Write,
 )
 from watchword.stores._instants import instant, maybe_instant, maybe_micros, micros, span
-from watchword.stores._rows import delivery_from, naming, record_from
+from watchword.stores._rows import delivery_from, naming, notice_from, record_from
 from watchword.stores._text import is_text
 from watchword.stores.postgres import _migrating
 from watchword.stores.postgres._connections import Connections, Row, Terms
@@ -257,6 +259,30 @@ class PostgresStore:
         if not rows:
             raise ChallengeNotFound
         return DeliveryState(rows[0][0])
+
+    async def due_notices(self) -> Sequence[tuple[str, datetime]]:
+        rows = await self._look("due_notices")
+        return [(webhook, instant(due_at)) for webhook, due_at in rows]
+
+    async def lease_notices(
+        self, webhook: str, now: datetime, *, most: int, ttl: timedelta
+    ) -> Sequence[LeasedNotice]:
+        rows = await self._connections.fetch(
+            SQL["lease_notices"], webhook, micros(now), micros(now + ttl), most
+        )
+        return [notice_from(row) for row in rows]
+
+    async def record_notice(self, end: NoticeEnd) -> None:
+        name, asked = "end_notice", [end.id, end.token]
+        if end.due_at is not None:
+            name, asked = "put_off_notice", [*asked, micros(end.due_at)]
+        await self._connections.fetch(SQL[name], *asked, repeatable=True)
+
+    async def drop_notices(self, webhook: str) -> None:
+        await self._connections.fetch(SQL["drop_notices"], webhook, repeatable=True)
+
+    async def waiting_notices(self) -> Mapping[str, int]:
+        return dict(map(tuple, await self._look("waiting_notices")))
 
     async def record(self, kind: str, key: str, now: datetime) -> Record | None:
         rows = await self._look("record", kind, key, micros(now)) if is_text(key) else ()

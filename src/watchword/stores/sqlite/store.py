@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,8 @@ from watchword.ports import (
     Attempt,
     Issued,
     Judged,
+    LeasedNotice,
+    NoticeEnd,
     Order,
     Record,
     RedrawNeeded,
@@ -26,8 +28,8 @@ from watchword.ports import (
     Swept,
     Write,
 )
-from watchword.stores._instants import maybe_instant, micros
-from watchword.stores._rows import delivery_from, naming, record_from
+from watchword.stores._instants import instant, maybe_instant, micros
+from watchword.stores._rows import delivery_from, naming, notice_from, record_from
 from watchword.stores._text import is_text
 from watchword.stores.sqlite import _challenges, _limits, _outbox
 from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
@@ -137,6 +139,35 @@ class SqliteStore:
         if row is None:
             raise ChallengeNotFound
         return DeliveryState(row[0])
+
+    async def due_notices(self) -> Sequence[tuple[str, datetime]]:
+        rows = await self._read(lambda cursor: cursor.execute(SQL["due_notices"]).fetchall())
+        return [(webhook, instant(due_at)) for webhook, due_at in rows]
+
+    async def lease_notices(
+        self, webhook: str, now: datetime, *, most: int, ttl: timedelta
+    ) -> Sequence[LeasedNotice]:
+        asked = (webhook, micros(now), micros(now + ttl), most)
+        rows = await self._writer.run(
+            lambda cursor: cursor.execute(SQL["lease_notices"], asked).fetchall()
+        )
+        return [notice_from(row) for row in rows]
+
+    async def record_notice(self, end: NoticeEnd) -> None:
+        def record(cursor: sqlite3.Cursor) -> None:
+            if end.due_at is None:
+                cursor.execute(SQL["end_notice"], (end.id, end.token))
+            else:
+                cursor.execute(SQL["put_off_notice"], (micros(end.due_at), end.id, end.token))
+
+        await self._writer.run(record)
+
+    async def drop_notices(self, webhook: str) -> None:
+        await self._writer.run(lambda cursor: cursor.execute(SQL["drop_notices"], (webhook,)))
+
+    async def waiting_notices(self) -> Mapping[str, int]:
+        rows = await self._read(lambda cursor: cursor.execute(SQL["waiting_notices"]).fetchall())
+        return dict(rows)
 
     async def record(self, kind: str, key: str, now: datetime) -> Record | None:
         if not is_text(key):
