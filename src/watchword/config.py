@@ -75,6 +75,12 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     path: str = "keyring.json"
 
 
+class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many days the journal is kept; 0 is for ever."""
+
+    keep_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The native dialect's terms, for every purpose; an app may change them for its own."""
 
@@ -234,6 +240,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     server: Server = Server()
     postgresql: Postgresql = Postgresql()
     keys: Keys = Keys()
+    journal: Journal = Journal()
     policy: Policy = Policy()
     limits: Limits = Limits()
     budget: Budget = Budget()

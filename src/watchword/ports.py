@@ -11,6 +11,7 @@ import msgspec
 
 from watchword.domain.challenge import Challenge, Given, Verdict
 from watchword.domain.delivery import Delivery, DeliveryState, Handover, Leased, Receipt
+from watchword.domain.event import Chain, Entry, Event
 from watchword.domain.failures import Budget
 from watchword.domain.message import Message, Words
 from watchword.domain.policy import Resend
@@ -310,7 +311,77 @@ class LimitStore(Protocol):
         """Forget all that was counted on them."""
 
 
-class Store(ChallengeStore, DeliveryStore, NoticeStore, RecordStore, LimitStore, Protocol):
+class Waiting(msgspec.Struct, frozen=True):
+    """Events that no scribe has sealed yet: how many, and since when."""
+
+    events: int
+    since: datetime | None
+
+
+class Erasure(msgspec.Struct, frozen=True):
+    """What was known of a subject, and is gone."""
+
+    events: int = 0
+    challenges: int = 0
+    deliveries: int = 0
+
+
+class JournalStore(Protocol):
+    """The journal. Acts write their events as they commit; a scribe moves them into chains."""
+
+    async def note(self, events: Sequence[Event]) -> None:
+        """Write events that no other act tells of."""
+
+    async def unsealed(self, most: int) -> Sequence[tuple[int, Event]]:
+        """The oldest events that no chain has, each with its number."""
+
+    async def waiting(self) -> Waiting: ...
+
+    async def chains(self) -> Sequence[Chain]:
+        """All of them by number, the roll, which counts them, first."""
+
+    async def begin_chain(self, chain: Chain, roll: Chain) -> bool:
+        """Add a chain and count it. False where another process added one meanwhile."""
+
+    async def seal(
+        self,
+        chain: Chain,
+        entries: Sequence[Entry],
+        events: Sequence[int],
+        notices: Sequence[NewNotice] = (),
+    ) -> bool:
+        """Append entries to a chain, in place of the events that they were made of, and queue what
+        webhooks are to be told of them, in one act. False, with nothing done, where another scribe
+        was first, or a subject was erased."""
+
+    async def entries(self, chain: int, since: int, most: int) -> Sequence[Entry]:
+        """Of a chain, from a position on, in their order."""
+
+    async def strays(self) -> int:
+        """How many entries no chain accounts for."""
+
+    async def put_chain(self, chain: Chain) -> None:
+        """Write what a chain has become."""
+
+    async def drop_entries(self, chain: int, most: int) -> int:
+        """Delete at most so many entries of a chain; how many there were."""
+
+    async def entries_about(self, subjects: Sequence[bytes]) -> Sequence[tuple[int, int]]:
+        """Where in which chains they are told of."""
+
+    async def erase(
+        self, subjects: Sequence[bytes], marks: Sequence[tuple[int, int, bytes]]
+    ) -> Erasure:
+        """Take what the marked entries tell, and every event, challenge, delivery and remembered
+        answer of these subjects. Counters of limits and failures stay."""
+
+    async def scrub(self) -> None:
+        """Overwrite what deleted rows left behind. Acts wait meanwhile. Raises StoreUnavailable."""
+
+
+class Store(
+    ChallengeStore, DeliveryStore, NoticeStore, RecordStore, LimitStore, JournalStore, Protocol
+):
     @property
     def offset(self) -> timedelta:
         """How far the store's clock is ahead of this machine's; zero where it lives on it."""

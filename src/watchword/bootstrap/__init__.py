@@ -29,8 +29,10 @@ from watchword.errors import StoreUnavailable
 from watchword.ports import Captcha, Clock, Inbox, Provider, Store
 from watchword.providers import virtual
 from watchword.service.await_outcome import Outcomes
+from watchword.service.count_refusals import tell_refusals
 from watchword.service.deliver import Lane
 from watchword.service.house import House
+from watchword.service.keep_journal import Scribe
 from watchword.service.notify import Notifier
 from watchword.service.sweep import sweep
 from watchword.webhooks import Poster
@@ -82,6 +84,17 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
                 group.create_task(_for_ever(lane.channel, lane.run))
             group.create_task(_for_ever("webhooks", self.notifier.run))
             group.create_task(_for_ever("sweep", lambda: sweep(self.store, self.clock)))
+            group.create_task(_for_ever("journal", self._scribe().run))
+
+    def _scribe(self) -> Scribe:
+        keep_days = self.settings.journal.keep_days
+        return Scribe(
+            self.store,
+            self.keys,
+            self.clock,
+            keep=timedelta(days=keep_days) or None,
+            webhooks=self.webhooks.known,
+        )
 
 
 @asynccontextmanager
@@ -113,6 +126,8 @@ async def bootstrap(
         if not settings.address.is_embedded:
             watching = asyncio.create_task(_for_ever("store", lambda: _watch_over(store)))
             closing.push_async_callback(_end, watching)
+        counting = asyncio.create_task(_for_ever("refusals", lambda: tell_refusals(store, clock)))
+        closing.push_async_callback(_end, counting)
         if deliver:
             store.watch(service.stir)
             task = asyncio.create_task(service.deliver())

@@ -96,6 +96,13 @@ stores = App(name="store", help="Look after the store.")
 commands.command(stores)
 stores.command("watchword.cli.store:migrate", name="migrate", help="Bring its schema up to date.")
 
+_journal = "watchword.cli.journal"
+journals = App(name="journal", help="What happened, and proof that nothing of it was changed.")
+commands.command(journals)
+journals.command(f"{_journal}:verify", name="verify", help="Say whether it is whole.")
+journals.command(f"{_journal}:export", name="export", help="Print it as JSON lines.")
+journals.command(f"{_journal}:erase", name="erase", help="Erase a person from it.")
+
 
 def main() -> None:
     """Run the command that the shell asked for."""

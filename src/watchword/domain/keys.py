@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from hashlib import blake2b
+from hmac import compare_digest
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -42,6 +43,7 @@ class KeyRing:
         self._seal = {i: AESGCM(key) for i, key in seal.items()}
         self._sealing = (active["seal"].to_bytes(_ID, "big"), self._seal[active["seal"]])
         self.journal = dict(journal)
+        self._journalling = active.get("journal", max(self.journal))
         self._index = index
 
     def __repr__(self) -> str:
@@ -84,6 +86,19 @@ class KeyRing:
         """16 bytes that stand for these parts in look-ups and counters."""
         return blake2b(_framed(parts), key=self._index, digest_size=16).digest()
 
+    def journal_mac(self, *parts: str | bytes | int) -> bytes:
+        """What proves an entry of the journal: key id, keyed hash over framed parts."""
+        key = self.journal[self._journalling]
+        return self._journalling.to_bytes(_ID, "big") + _mac(key, parts, 32)
+
+    def journal_knows(self, mac: bytes, *parts: str | bytes | int) -> bool:
+        """Whether we made this mac of these parts. Raises KeyUnknown when the ring lacks the
+        key."""
+        key = self.journal.get(int.from_bytes(mac[:_ID], "big"))
+        if key is None:
+            raise KeyUnknown
+        return compare_digest(mac[_ID:], _mac(key, parts, 32))
+
     def seal(self, plain: bytes, bound_to: bytes) -> bytes:
         """AES-GCM under the active seal key: key id, nonce, ciphertext."""
         key_id, cipher = self._sealing
@@ -101,7 +116,7 @@ class KeyRing:
             raise KeyUnknown("What was sealed does not open with this key ring.") from None
 
 
-def _mac(key: bytes, parts: tuple[str | bytes, ...], size: int) -> bytes:
+def _mac(key: bytes, parts: tuple[str | bytes | int, ...], size: int) -> bytes:
     """Keyed BLAKE2b (RFC 7693) over framed parts, so that no two lists of parts read alike."""
     return blake2b(_framed(parts), key=key, digest_size=size).digest()
 

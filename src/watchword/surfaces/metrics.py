@@ -17,6 +17,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from watchword.service.count_refusals import REFUSALS
 from watchword.service.deliver import Lane
 
 MOST_APPS = 100
@@ -66,6 +67,7 @@ class Tally(Collector):
         self._verdicts[self._label(app_id), verdict] += 1
 
     def refused(self, app_id: str, scope: str) -> None:
+        REFUSALS.count(app_id, scope)
         self._refusals[self._label(app_id), scope] += 1
 
     def collect(self) -> Iterable[Metric]:

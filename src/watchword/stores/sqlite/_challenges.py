@@ -40,6 +40,7 @@ from watchword.ports import (
 )
 from watchword.stores._instants import maybe_micros, micros, span
 from watchword.stores._rows import naming
+from watchword.stores.sqlite._journal import tell_sent
 from watchword.stores.sqlite._limits import FailureBudget, Spending, looks_at
 from watchword.stores.sqlite._looking import Known, Look, look
 from watchword.stores.sqlite._queries import SQL
@@ -84,6 +85,7 @@ def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | Redra
     spending.spend()
     delivery = _queue(cursor, challenge, order.parcel, repeated, at) if order.parcel else None
     issued = _issued(challenge, delivery, opened=standing is None)
+    tell_sent(cursor, challenge, at, opened=issued.opened, is_test=order.parcel is None)
     _remember(cursor, once, issued, at)
     return issued
 
@@ -140,6 +142,7 @@ def _close(cursor: sqlite3.Cursor, number: int, state: State, attempts: int, at:
 
 def _count(cursor: sqlite3.Cursor, number: int, question: Question, at: int) -> None:
     """Spend an attempt. The last one closes the challenge."""
+    cursor.execute(SQL["tell_failed"], (at, number))
     if question.attempts_left <= 1:
         _close(cursor, number, State.EXHAUSTED, question.attempts + 1, at)
     else:

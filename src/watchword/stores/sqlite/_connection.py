@@ -81,8 +81,8 @@ def prepare(path: Path) -> tuple[int, int]:
     connection = connect(path)
     try:
         patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
-        versions = _migrate(connection)
         _refuse_a_draft(connection)
+        versions = _migrate(connection)
         connection.execute("COMMIT")
         return versions
     finally:
@@ -110,7 +110,7 @@ def _migrate(connection: sqlite3.Connection) -> tuple[int, int]:
 
 def _refuse_a_draft(connection: sqlite3.Connection) -> None:
     columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(challenges)")}
-    if "serial" not in columns:
+    if columns and "serial" not in columns:
         raise StoreUnavailable("This file is older than 0.1.0; begin with another data folder.")
 
 

@@ -270,5 +270,76 @@ DELETE FROM notices WHERE id = ? AND token = ?;
 -- name: drop_notices
 DELETE FROM notices WHERE webhook = ?;
 
+-- name: erase_notices
+DELETE FROM notices WHERE subject = ?;
+
 -- name: waiting_notices
 SELECT webhook, count(*) FROM notices GROUP BY webhook;
+
+-- name: tell_sent
+INSERT INTO events (at, kind, app_id, channel, purpose, challenge_id, subject, masked, details)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: tell_failed
+INSERT INTO events (at, kind, app_id, channel, purpose, challenge_id, subject, masked)
+SELECT ?, 'failed', app_id, channel, purpose, id, destination, masked
+FROM challenges WHERE serial = ?;
+
+-- name: unsealed
+SELECT id, at, kind, app_id, channel, purpose, challenge_id, subject, masked, details
+FROM events ORDER BY id LIMIT ?;
+
+-- name: waiting
+SELECT count(*), min(at) FROM events;
+
+-- name: chains
+SELECT number, day, entries, last, standing, mac FROM chains ORDER BY number;
+
+-- name: first_roll
+INSERT OR IGNORE INTO chains (day, entries, last, standing, mac, number) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: grow
+-- Only as it was left by whoever asks: it has so many entries now, and had so many before.
+UPDATE chains SET day = ?, entries = ?, last = ?, standing = ?, mac = ?
+WHERE number = ? AND entries = ?;
+
+-- name: add_chain
+INSERT INTO chains (day, entries, last, standing, mac, number) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: put_chain
+UPDATE chains SET day = ?, entries = ?, last = ?, standing = ?, mac = ? WHERE number = ?;
+
+-- name: take_event
+DELETE FROM events WHERE id = ?;
+
+-- name: append
+INSERT INTO journal (chain, position, commitment, mac, salt, body, subject)
+VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: entries
+SELECT chain, position, commitment, mac, salt, body, subject, erased FROM journal
+WHERE chain = ? AND position >= ? ORDER BY position LIMIT ?;
+
+-- name: strays
+SELECT count(*) FROM journal j LEFT JOIN chains c ON c.number = j.chain
+WHERE c.number IS NULL OR j.position >= c.entries;
+
+-- name: drop_entries
+DELETE FROM journal WHERE (chain, position) IN (
+    SELECT chain, position FROM journal WHERE chain = ? ORDER BY position LIMIT ?);
+
+-- name: entries_about
+SELECT chain, position FROM journal WHERE subject = ?;
+
+-- name: erase_entry
+UPDATE journal SET salt = NULL, body = NULL, subject = NULL, erased = ?
+WHERE chain = ? AND position = ?;
+
+-- name: erase_events
+DELETE FROM events WHERE subject = ?;
+
+-- name: challenges_of
+SELECT serial, id FROM challenges WHERE destination = ?;
+
+-- name: erase_answers
+DELETE FROM onces WHERE instr(answer, CAST(? AS BLOB)) > 0;

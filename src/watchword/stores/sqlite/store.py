@@ -13,25 +13,29 @@ from typing import TypeVar
 
 from watchword.domain.challenge import Challenge
 from watchword.domain.delivery import Delivery, DeliveryState, Handover, Leased
+from watchword.domain.event import Chain, Entry, Event
 from watchword.domain.quota import Demand
 from watchword.errors import ChallengeNotFound, StoreUnavailable
 from watchword.ports import (
     Attempt,
+    Erasure,
     Issued,
     Judged,
     LeasedNotice,
+    NewNotice,
     NoticeEnd,
     Order,
     Record,
     RedrawNeeded,
     Remark,
     Swept,
+    Waiting,
     Write,
 )
 from watchword.stores._instants import instant, maybe_instant, micros
 from watchword.stores._rows import delivery_from, naming, notice_from, record_from
 from watchword.stores._text import is_text
-from watchword.stores.sqlite import _challenges, _limits, _outbox
+from watchword.stores.sqlite import _challenges, _journal, _limits, _outbox
 from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import challenge_from
@@ -210,6 +214,58 @@ class SqliteStore:
             lambda cursor: sweep(cursor, now, most, self._swept)
         )
         return swept
+
+    async def note(self, events: Sequence[Event]) -> None:
+        await self._writer.run(lambda cursor: _journal.note(cursor, events))
+
+    async def unsealed(self, most: int) -> Sequence[tuple[int, Event]]:
+        return await self._read(lambda cursor: _journal.unsealed(cursor, most))
+
+    async def waiting(self) -> Waiting:
+        return await self._read(_journal.waiting)
+
+    async def chains(self) -> Sequence[Chain]:
+        return await self._read(_journal.chains)
+
+    async def begin_chain(self, chain: Chain, roll: Chain) -> bool:
+        return await self._writer.run(lambda cursor: _journal.begin_chain(cursor, chain, roll))
+
+    async def seal(
+        self,
+        chain: Chain,
+        entries: Sequence[Entry],
+        events: Sequence[int],
+        notices: Sequence[NewNotice] = (),
+    ) -> bool:
+        return await self._writer.run(
+            lambda cursor: _journal.seal(cursor, chain, entries, events, notices)
+        )
+
+    async def entries(self, chain: int, since: int, most: int) -> Sequence[Entry]:
+        return await self._read(lambda cursor: _journal.entries(cursor, chain, since, most))
+
+    async def strays(self) -> int:
+        return await self._read(_journal.strays)
+
+    async def put_chain(self, chain: Chain) -> None:
+        await self._writer.run(lambda cursor: _journal.put_chain(cursor, chain))
+
+    async def drop_entries(self, chain: int, most: int) -> int:
+        return await self._writer.run(lambda cursor: _journal.drop_entries(cursor, chain, most))
+
+    async def entries_about(self, subjects: Sequence[bytes]) -> Sequence[tuple[int, int]]:
+        return await self._read(lambda cursor: _journal.entries_about(cursor, subjects))
+
+    async def erase(
+        self, subjects: Sequence[bytes], marks: Sequence[tuple[int, int, bytes]]
+    ) -> Erasure:
+        return await self._writer.run(lambda cursor: _journal.erase(cursor, subjects, marks))
+
+    async def scrub(self) -> None:
+        try:
+            await asyncio.to_thread(_journal.scrub, self._path)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"The store could not be scrubbed: {error}.") from error
 
     async def ready(self) -> None:
         await self._writer.run(touch)

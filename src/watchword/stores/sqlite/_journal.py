@@ -1,0 +1,232 @@
+"""The acts on the journal: events written by other acts, chains that a scribe appends to."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from watchword.domain.challenge import Challenge
+from watchword.domain.event import Chain, Entry, Event, Standing
+from watchword.errors import StoreUnavailable
+from watchword.ports import Erasure, NewNotice, Waiting
+from watchword.stores._instants import instant, maybe_instant, micros
+from watchword.stores.sqlite._connection import NAP_S, PATIENCE_S, connect, patiently
+from watchword.stores.sqlite._queries import SQL
+
+_TEST = '{"test":true}'
+_Row = tuple[object, ...]
+
+
+def tell_sent(
+    cursor: sqlite3.Cursor, challenge: Challenge, at: int, *, opened: bool, is_test: bool
+) -> None:
+    """The event of an `issue`: what the rows themselves do not say."""
+    cursor.execute(
+        SQL["tell_sent"],
+        (
+            at,
+            "created" if opened else "resent",
+            challenge.app_id,
+            challenge.channel,
+            str(challenge.purpose),
+            challenge.id,
+            challenge.destination,
+            challenge.masked,
+            _TEST if is_test else "{}",
+        ),
+    )
+
+
+def note(cursor: sqlite3.Cursor, events: Sequence[Event]) -> None:
+    cursor.executemany(SQL["tell_sent"], [_event_row(event) for event in events])
+
+
+def unsealed(cursor: sqlite3.Cursor, most: int) -> Sequence[tuple[int, Event]]:
+    rows = cursor.execute(SQL["unsealed"], (most,)).fetchall()
+    return [(row[0], _event_from(row[1:])) for row in rows]
+
+
+def waiting(cursor: sqlite3.Cursor) -> Waiting:
+    count, since = cursor.execute(SQL["waiting"]).fetchone()
+    return Waiting(count, maybe_instant(since))
+
+
+def chains(cursor: sqlite3.Cursor) -> Sequence[Chain]:
+    return [
+        Chain(
+            number=row[0],
+            day=row[1],
+            entries=row[2],
+            last=row[3],
+            standing=Standing(row[4]),
+            mac=row[5],
+        )
+        for row in cursor.execute(SQL["chains"])
+    ]
+
+
+def begin_chain(cursor: sqlite3.Cursor, chain: Chain, roll: Chain) -> bool:
+    """The roll goes up by one, from what whoever asks has seen."""
+    if roll.entries == 1:
+        cursor.execute(SQL["first_roll"], _chain_row(roll))
+    else:
+        cursor.execute(SQL["grow"], (*_chain_row(roll), roll.entries - 1))
+    if cursor.rowcount != 1:
+        return False
+    cursor.execute(SQL["add_chain"], _chain_row(chain))
+    return True
+
+
+def seal(
+    cursor: sqlite3.Cursor,
+    chain: Chain,
+    entries: Sequence[Entry],
+    events: Sequence[int],
+    notices: Sequence[NewNotice],
+) -> bool:
+    """Looks first: of two scribes at the same events the second one has written nothing."""
+    marks = ",".join("?" * len(events))
+    asked = f"SELECT count(*) FROM events WHERE id IN ({marks})"  # noqa: S608 (marks alone)
+    (there,) = cursor.execute(asked, tuple(events)).fetchone()
+    if there != len(events):
+        return False
+    cursor.execute(SQL["grow"], (*_chain_row(chain), chain.entries - len(entries)))
+    if cursor.rowcount != 1:
+        return False
+    cursor.executemany(SQL["take_event"], [(number,) for number in events])
+    cursor.executemany(SQL["append"], [_entry_row(entry) for entry in entries])
+    cursor.executemany(SQL["queue_notice"], [_notice_row(notice) for notice in notices])
+    return True
+
+
+def entries(cursor: sqlite3.Cursor, chain: int, since: int, most: int) -> Sequence[Entry]:
+    rows = cursor.execute(SQL["entries"], (chain, since, most)).fetchall()
+    return [
+        Entry(
+            chain=row[0],
+            position=row[1],
+            commitment=row[2],
+            mac=row[3],
+            salt=row[4],
+            body=row[5],
+            subject=row[6],
+            erased=row[7],
+        )
+        for row in rows
+    ]
+
+
+def strays(cursor: sqlite3.Cursor) -> int:
+    return int(cursor.execute(SQL["strays"]).fetchone()[0])
+
+
+def put_chain(cursor: sqlite3.Cursor, chain: Chain) -> None:
+    cursor.execute(SQL["put_chain"], _chain_row(chain))
+
+
+def drop_entries(cursor: sqlite3.Cursor, chain: int, most: int) -> int:
+    return cursor.execute(SQL["drop_entries"], (chain, most)).rowcount
+
+
+def entries_about(cursor: sqlite3.Cursor, subjects: Sequence[bytes]) -> Sequence[tuple[int, int]]:
+    return [
+        place
+        for subject in subjects
+        for place in cursor.execute(SQL["entries_about"], (subject,)).fetchall()
+    ]
+
+
+def erase(
+    cursor: sqlite3.Cursor, subjects: Sequence[bytes], marks: Sequence[tuple[int, int, bytes]]
+) -> Erasure:
+    events = len(marks)
+    cursor.executemany(SQL["erase_entry"], [(mark, *place) for *place, mark in marks])
+    challenges = deliveries = 0
+    for subject in subjects:
+        for serial, challenge_id in cursor.execute(SQL["challenges_of"], (subject,)).fetchall():
+            deliveries += cursor.execute(SQL["delete_deliveries"], (serial,)).rowcount
+            cursor.execute(SQL["delete_challenge"], (serial,))
+            cursor.execute(SQL["erase_answers"], (challenge_id,))
+            challenges += 1
+        events += cursor.execute(SQL["erase_events"], (subject,)).rowcount
+        cursor.execute(SQL["erase_notices"], (subject,))
+    return Erasure(events, challenges, deliveries)
+
+
+def scrub(path: Path) -> None:
+    """Write the file anew without what is free in it, and empty the log. Raises
+    StoreUnavailable."""
+    with closing(connect(path)) as connection:
+        connection.execute("PRAGMA temp_store = FILE")  # the whole file need not fit into memory
+        patiently(lambda: connection.execute("VACUUM"))
+        _empty_the_log(connection)
+
+
+def _empty_the_log(connection: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() > deadline:
+            raise StoreUnavailable("The store's log is being read all the time; try again.")
+        time.sleep(NAP_S)
+
+
+def _notice_row(notice: NewNotice) -> _Row:
+    at = micros(notice.at)
+    told = notice.told.decode()
+    return notice.webhook, notice.key, notice.notice, at, notice.subject, told, at
+
+
+def _event_row(event: Event) -> _Row:
+    return (
+        micros(event.at),
+        str(event.kind),
+        event.app_id,
+        event.channel,
+        event.purpose,
+        event.challenge_id,
+        event.subject,
+        event.masked,
+        event.details,
+    )
+
+
+def _event_from(row: Sequence[Any]) -> Event:
+    at, kind, app_id, channel, purpose, challenge_id, subject, masked, details = row
+    return Event(
+        at=instant(at),
+        kind=kind,
+        app_id=app_id,
+        channel=channel,
+        purpose=purpose,
+        challenge_id=challenge_id,
+        subject=subject,
+        masked=masked,
+        details=details,
+    )
+
+
+def _chain_row(chain: Chain) -> _Row:
+    return (
+        chain.day,
+        chain.entries,
+        chain.last,
+        str(chain.standing),
+        chain.mac,
+        chain.number,
+    )
+
+
+def _entry_row(entry: Entry) -> _Row:
+    return (
+        entry.chain,
+        entry.position,
+        entry.commitment,
+        entry.mac,
+        entry.salt,
+        entry.body,
+        entry.subject,
+    )
