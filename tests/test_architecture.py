@@ -53,6 +53,7 @@ TABLE: dict[str, Row] = {
     "providers/*": Row((*CORE, "providers/_*"), "what carriers share is in providers/_http.py"),
     "captchas": Row((*CORE, "captchas/_*"), ASK_A_PORT),
     "captchas/*": Row((*CORE, "captchas/_*", "providers/_http"), ASK_A_PORT),
+    "webhooks": Row((*CORE, "providers/_http"), ASK_A_PORT),
     "surfaces": SURFACE,
     "surfaces/*": Row(SURFACE.may, f"{SHARE_IT}; for the rest, {LEAVE_IT_TO_THE_SERVICE}"),
     "console": SURFACE,
@@ -60,7 +61,7 @@ TABLE: dict[str, Row] = {
         (
             *CORE,
             *("config", "log", "keyring", "service", "directory"),
-            *("stores*", "channels*", "providers*", "captchas*"),
+            *("stores*", "channels*", "providers*", "captchas*", "webhooks"),
         ),
         "bootstrap/ makes the service; putting it on a wire is for web.py and cli/",
     ),

@@ -134,6 +134,14 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     hard_stop: bool = False
 
 
+class Webhooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`timeout_s` is how long a receiver may take; `allow_private` lets notices go to addresses of
+    our own network, and over http."""
+
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=60)] = 15.0
+    allow_private: bool = False
+
+
 class Huawei(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The Huawei Cloud dialect. `destination` is what each address is granted, for each partner;
     `ak_lock` says whom wrong signatures lock out: the network they came from, or all ("vendor")."""
@@ -273,6 +281,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ciam: Ciam = Ciam()
     captcha: Captcha = Captcha()
     texts: Texts = Texts()
+    webhooks: Webhooks = Webhooks()
     channels: Channels = Channels()
     lanes: Lanes = Lanes()
     providers: Mapping[str, Confidential] = {}

@@ -164,6 +164,39 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     replayed: bool = False
 
 
+class NewNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """A notice to queue for a webhook. `told` is JSON, and names nobody beyond a mask; `subject` is
+    the keyed digest that erasing finds it by."""
+
+    webhook: str
+    key: str
+    notice: str
+    at: datetime
+    subject: bytes
+    told: bytes
+
+
+class LeasedNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """A notice that one worker holds until its lease lapses; `token` is the fence, and
+    counts the posts, this one included; `key` is the same each time."""
+
+    id: int
+    token: int
+    webhook: str
+    key: str
+    notice: str
+    at: datetime
+    told: msgspec.Raw
+
+
+class NoticeEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """How a post ended: `due_at` is when to try again, None where there is nothing left to do."""
+
+    id: int
+    token: int
+    due_at: datetime | None
+
+
 class Swept(msgspec.Struct, frozen=True):
     """How many rows went, and whether more are waiting."""
 
@@ -287,6 +320,27 @@ class DeliveryStore(Protocol):
         """The newest deliveries in this state, newest first."""
 
 
+class NoticeStore(Protocol):
+    """What webhooks are still to be told. A lease that lapsed is taken again."""
+
+    async def due_notices(self) -> Sequence[tuple[str, datetime]]:
+        """Each webhook that something waits for, and since or from when on."""
+
+    async def lease_notices(
+        self, webhook: str, now: datetime, *, most: int, ttl: timedelta
+    ) -> Sequence[LeasedNotice]:
+        """Take what is due for a webhook, the longest due first."""
+
+    async def record_notice(self, end: NoticeEnd) -> None:
+        """Forget it, or put it off; nothing, where another has it by now."""
+
+    async def drop_notices(self, webhook: str) -> None:
+        """Forget all that waits for a webhook."""
+
+    async def waiting_notices(self) -> Mapping[str, int]:
+        """How many wait for each webhook."""
+
+
 class RecordStore(Protocol):
     """The records of every directory: apps, keys, and each dialect's accounts."""
 
@@ -361,9 +415,16 @@ class JournalStore(Protocol):
     async def begin_chain(self, chain: Chain, roll: Chain) -> bool:
         """Add a chain and count it. False where another process added one meanwhile."""
 
-    async def seal(self, chain: Chain, entries: Sequence[Entry], events: Sequence[int]) -> bool:
-        """Append entries to a chain, in place of the events that they were made of, in one act.
-        False, with nothing done, where another scribe was first, or a subject was erased."""
+    async def seal(
+        self,
+        chain: Chain,
+        entries: Sequence[Entry],
+        events: Sequence[int],
+        notices: Sequence[NewNotice] = (),
+    ) -> bool:
+        """Append entries to a chain, in place of the events that they were made of, and queue what
+        webhooks are to be told of them, in one act. False, with nothing done, where another scribe
+        was first, or a subject was erased."""
 
     async def entries(self, chain: int, since: int, most: int) -> Sequence[Entry]:
         """Of a chain, from a position on, in their order."""
@@ -391,7 +452,14 @@ class JournalStore(Protocol):
 
 
 class Store(
-    ChallengeStore, DeliveryStore, RecordStore, LimitStore, SealStore, JournalStore, Protocol
+    ChallengeStore,
+    DeliveryStore,
+    NoticeStore,
+    RecordStore,
+    LimitStore,
+    SealStore,
+    JournalStore,
+    Protocol,
 ):
     @property
     def offset(self) -> timedelta:

@@ -24,7 +24,12 @@ pytestmark = pytest.mark.anyio
 
 
 def scribe(acts, keep=None):
-    return Scribe(acts.store, acts.ring, lambda: acts.now, keep=keep)
+    return Scribe(acts.store, acts.ring, lambda: acts.now, keep=keep, webhooks=none)
+
+
+async def none(_):
+    """No app has a webhook."""
+    return []
 
 
 async def sealed(hand):

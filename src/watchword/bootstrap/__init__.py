@@ -22,8 +22,10 @@ from watchword.directory.aliyun import Aliyun
 from watchword.directory.apps import Apps
 from watchword.directory.ciam import Ciam
 from watchword.directory.huawei import Huawei
+from watchword.directory.webhooks import Webhooks
 from watchword.domain.delivery import DeliveryState, Handover, Leased
 from watchword.domain.keys import KeyRing
+from watchword.domain.webhook import Webhook
 from watchword.errors import StoreUnavailable
 from watchword.keyring import Watched
 from watchword.ports import Captcha, Clock, Inbox, Provider, Store
@@ -33,8 +35,10 @@ from watchword.service.count_refusals import tell_refusals
 from watchword.service.deliver import Lane
 from watchword.service.house import House
 from watchword.service.keep_journal import Scribe
+from watchword.service.notify import Notifier
 from watchword.service.pause import Pause
 from watchword.service.sweep import sweep
+from watchword.webhooks import Poster
 
 __all__ = ["CARRIES", "Service", "Stage", "bootstrap", "migrate", "now", "opened", "stage"]
 
@@ -63,6 +67,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     huawei: Huawei
     aliyun: Aliyun
     ciam: Ciam
+    webhooks: Webhooks
+    notifier: Notifier
     demo: bool
 
     @property
@@ -84,12 +90,19 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         async with asyncio.TaskGroup() as group:
             for lane in self.lanes:
                 group.create_task(_for_ever(lane.channel, lane.run))
+            group.create_task(_for_ever("webhooks", self.notifier.run))
             group.create_task(_for_ever("sweep", lambda: sweep(self.store, self.clock)))
             group.create_task(_for_ever("journal", self._scribe().run))
 
     def _scribe(self) -> Scribe:
         keep_days = self.settings.journal.keep_days
-        return Scribe(self.store, self.keys, self.clock, keep=timedelta(days=keep_days) or None)
+        return Scribe(
+            self.store,
+            self.keys,
+            self.clock,
+            keep=timedelta(days=keep_days) or None,
+            webhooks=self.webhooks.known,
+        )
 
 
 @asynccontextmanager
@@ -117,7 +130,14 @@ async def bootstrap(
         kinds = carriers.captchas(captchas, keys)
         for kind in kinds.values():
             closing.push_async_callback(kind.close)
-        service = await _service(settings, keys, store, providers, kinds, clock, speaks=deliver)
+        poster = Poster(
+            timeout=timedelta(seconds=settings.webhooks.timeout_s),
+            allow_private=settings.webhooks.allow_private,
+        )
+        closing.push_async_callback(poster.close)
+        service = await _service(
+            settings, keys, store, providers, kinds, poster, clock, speaks=deliver
+        )
         if not settings.address.is_embedded:
             watching = asyncio.create_task(_for_ever("store", lambda: _watch_over(store)))
             closing.push_async_callback(_end, watching)
@@ -136,6 +156,7 @@ async def _service(
     store: Store,
     providers: Mapping[str, Provider],
     captchas: Mapping[str, Captcha],
+    poster: Poster,
     clock: Clock,
     *,
     speaks: bool,
@@ -157,6 +178,9 @@ async def _service(
     huawei = dialects.huawei(settings, house, apps)
     aliyun = dialects.aliyun(settings, house, apps)
     ciam = dialects.ciam(settings, house, apps, captchas)
+    webhooks = Webhooks(store, keys, apps, poster.refuse_address)
+    notifier = Notifier(store, webhooks, poster, clock)
+    notifier.watchers.append(_tell_of_webhook)
     return Service(
         settings=settings,
         clock=clock,
@@ -172,6 +196,8 @@ async def _service(
         huawei=huawei,
         aliyun=aliyun,
         ciam=ciam,
+        webhooks=webhooks,
+        notifier=notifier,
         demo=await _has_demo(apps, huawei, aliyun, ciam, clock()),
     )
 
@@ -249,6 +275,12 @@ class _Settled:
             tries=leased.tries + 1,
             **({"reason": handover.reason} if handover.reason else {}),
         )
+
+
+def _tell_of_webhook(webhook: Webhook, trouble: str, again_at: datetime | None) -> None:
+    """What was not taken. Its words are ours, never the receiver's."""
+    event = "webhook_put_off" if again_at else "webhook_given_up"
+    log.events().warning(event, webhook=webhook.id, app=webhook.app_id, reason=trouble)
 
 
 class _Weather:

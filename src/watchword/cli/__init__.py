@@ -111,6 +111,17 @@ commands.command(deliveries)
 deliveries.command("watchword.cli.delivery:list_", name="list", help="List those in one state.")
 deliveries.command("watchword.cli.delivery:settle", name="settle", help="Say how one ended.")
 
+webhooks = App(name="webhook", help="Tell apps what became of their codes.")
+commands.command(webhooks)
+_webhook = "watchword.cli.webhook"
+webhooks.command(f"{_webhook}:add", name="add", help="Add a webhook; its secret is shown once.")
+webhooks.command(f"{_webhook}:list_", name="list", help="List webhooks, and what waits for them.")
+webhooks.command(f"{_webhook}:renew", name="renew", help="Sign with a new secret, too.")
+webhooks.command(f"{_webhook}:forget", name="forget", help="Sign with the newest secret alone.")
+webhooks.command(f"{_webhook}:stop", name="stop", help="Post nothing until it is resumed.")
+webhooks.command(f"{_webhook}:resume", name="resume", help="Post again.")
+webhooks.command(f"{_webhook}:remove", name="remove", help="Forget a webhook.")
+
 stores = App(name="store", help="Look after the store.")
 commands.command(stores)
 stores.command("watchword.cli.store:migrate", name="migrate", help="Bring its schema up to date.")

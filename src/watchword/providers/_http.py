@@ -108,8 +108,8 @@ class Http:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Send a form, or else a value as JSON. `path` follows the place's, and is made of our own
-        words and of what `segment` encoded.
+        """Send a form, or else a value as JSON; bytes are JSON already, and go out as they are.
+        `path` follows the place's, and is made of our own words and of what `segment` encoded.
 
         Raises ProviderUnavailable or OutcomeUnknown.
         """
@@ -296,7 +296,7 @@ async def _body(response: httpcore2.Response) -> bytes:
 def _encoded(form: Mapping[str, str] | None, json: Any) -> tuple[str, bytes]:
     if form is not None:
         return "application/x-www-form-urlencoded", urlencode(form).encode()
-    return "application/json", msgspec.json.encode(json)
+    return "application/json", json if isinstance(json, bytes) else msgspec.json.encode(json)
 
 
 def _is_plain(address: str) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -22,8 +23,10 @@ from watchword.domain.event import (
     signed,
 )
 from watchword.domain.keys import KeyRing
+from watchword.domain.webhook import Webhook
 from watchword.errors import KeyUnknown, StoreUnavailable
 from watchword.ports import Clock, Store
+from watchword.service.notify import notices
 
 HANDFUL = 200
 _REST_S = 0.5
@@ -36,9 +39,16 @@ class Scribe:
     """One process' hand. What a crash leaves unsealed another one seals, or the next start."""
 
     def __init__(
-        self, store: Store, keys: KeyRing, clock: Clock, *, keep: timedelta | None
+        self,
+        store: Store,
+        keys: KeyRing,
+        clock: Clock,
+        *,
+        keep: timedelta | None,
+        webhooks: Callable[[datetime], Awaitable[Sequence[Webhook]]],
     ) -> None:
         self._store, self._keys, self._clock, self._keep = store, keys, clock, keep
+        self._webhooks = webhooks
         self._chain: Chain | None = None
         self._drops_at: datetime | None = None
 
@@ -143,8 +153,9 @@ class Scribe:
             longer, entry = appended(longer, event, self._keys)
             entries.append(entry)
         longer = signed(msgspec.structs.replace(longer, standing=standing), self._keys)
+        told = notices(events, await self._webhooks(self._clock())) if numbers else ()
         try:
-            if await self._store.seal(longer, entries, numbers):
+            if await self._store.seal(longer, entries, numbers, told):
                 self._chain = longer
                 return
         except BaseException:

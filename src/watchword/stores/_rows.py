@@ -10,7 +10,7 @@ import msgspec
 
 from watchword.domain.challenge import serial
 from watchword.domain.delivery import Delivery, DeliveryState, Listed
-from watchword.ports import Record, Sealed
+from watchword.ports import LeasedNotice, Record, Sealed
 from watchword.stores._instants import instant, maybe_instant
 from watchword.stores._text import is_text
 
@@ -68,3 +68,16 @@ def sealed_challenge(serial: int, seals: Sequence[bytes], expires_at: int) -> Se
 def sealed_delivery_from(row: Any) -> Sealed:
     """A row of the `sealed_deliveries` statement."""
     return Sealed(row[0], [one for one in (row[1], row[2]) if one], instant(row[3]))
+
+
+def notice_from(row: Any) -> LeasedNotice:
+    """A row of the `lease_notices` statement."""
+    return LeasedNotice(
+        id=row[0],
+        token=row[1],
+        webhook=row[2],
+        key=row[3],
+        notice=row[4],
+        at=instant(row[5]),
+        told=msgspec.Raw(row[6].encode()),
+    )

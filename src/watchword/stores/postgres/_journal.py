@@ -6,14 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from watchword.domain.event import Entry, Event
+from watchword.ports import NewNotice
 from watchword.stores._instants import micros
 from watchword.stores._journal_rows import chain_from, entry_from, event_from
 from watchword.stores.postgres._connections import Terms
 from watchword.stores.postgres._migrating import visiting
 
-__all__ = ["chain_from", "entry_arrays", "entry_from", "event_arrays", "event_from", "scrub"]
+__all__ = [
+    "chain_from",
+    "entry_arrays",
+    "entry_from",
+    "event_arrays",
+    "event_from",
+    "notice_arrays",
+    "scrub",
+]
 
-_TABLES = ("events", "journal", "challenges", "deliveries", "onces")
+_TABLES = ("events", "journal", "challenges", "deliveries", "onces", "notices")
 
 
 def event_arrays(events: Sequence[Event]) -> tuple[list[Any], ...]:
@@ -38,6 +47,18 @@ def entry_arrays(entries: Sequence[Entry]) -> tuple[list[Any], ...]:
         [entry.salt for entry in entries],
         [entry.body for entry in entries],
         [entry.subject for entry in entries],
+    )
+
+
+def notice_arrays(notices: Sequence[NewNotice]) -> tuple[list[Any], ...]:
+    """As functions/8_journal.sql wants them."""
+    return (
+        [one.webhook for one in notices],
+        [one.key for one in notices],
+        [one.notice for one in notices],
+        [micros(one.at) for one in notices],
+        [one.subject for one in notices],
+        [one.told.decode() for one in notices],
     )
 
 

@@ -319,7 +319,8 @@ SELECT number, day, entries, last, standing, mac FROM watchword.chains ORDER BY 
 SELECT watchword.begin_chain($1, $2, $3, $4, $5);
 
 -- name: seal
-SELECT watchword.seal($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+SELECT watchword.seal(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17);
 
 -- name: entries
 SELECT chain, position, commitment, mac, salt, body, subject, erased FROM watchword.journal
@@ -344,3 +345,33 @@ SELECT chain, position FROM watchword.journal WHERE subject = ANY ($1);
 
 -- name: erase
 SELECT events, challenges, deliveries FROM watchword.erase($1, $2, $3, $4);
+
+-- name: due_notices
+-- Each webhook that anything waits for, found by one step into the index apiece.
+WITH RECURSIVE waiting (webhook) AS (
+    SELECT min(webhook) FROM watchword.notices
+    UNION ALL
+    SELECT (SELECT min(n.webhook) FROM watchword.notices n WHERE n.webhook > w.webhook)
+    FROM waiting w WHERE w.webhook IS NOT NULL)
+SELECT w.webhook, (SELECT min(n.due_at) FROM watchword.notices n WHERE n.webhook = w.webhook)
+FROM waiting w WHERE w.webhook IS NOT NULL;
+
+-- name: lease_notices
+-- A post is counted when it begins, so that the one before the last crash counts, too.
+WITH due AS MATERIALIZED (
+    SELECT id FROM watchword.notices WHERE webhook = $1 AND due_at <= $2
+    ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+UPDATE watchword.notices n SET token = n.token + 1, due_at = $3 FROM due WHERE n.id = due.id
+RETURNING n.id, n.token, n.webhook, n.key, n.notice, n.at, n.told;
+
+-- name: put_off_notice
+UPDATE watchword.notices SET due_at = $3 WHERE id = $1 AND token = $2;
+
+-- name: end_notice
+DELETE FROM watchword.notices WHERE id = $1 AND token = $2;
+
+-- name: drop_notices
+DELETE FROM watchword.notices WHERE webhook = $1;
+
+-- name: waiting_notices
+SELECT webhook, count(*) FROM watchword.notices GROUP BY webhook;

@@ -39,6 +39,9 @@ from watchword.ports import (
     Erasure,
     Issued,
     Judged,
+    LeasedNotice,
+    NewNotice,
+    NoticeEnd,
     Once,
     Order,
     Record,
@@ -59,6 +62,7 @@ from watchword.stores._rows import (
     delivery_from,
     listed_from,
     naming,
+    notice_from,
     record_from,
     sealed_challenge,
     sealed_delivery_from,
@@ -315,6 +319,30 @@ class PostgresStore:
     async def listed(self, state: DeliveryState, *, most: int) -> Sequence[Listed]:
         return [listed_from(row) for row in await self._look("listed", state.value, most)]
 
+    async def due_notices(self) -> Sequence[tuple[str, datetime]]:
+        rows = await self._look("due_notices")
+        return [(webhook, instant(due_at)) for webhook, due_at in rows]
+
+    async def lease_notices(
+        self, webhook: str, now: datetime, *, most: int, ttl: timedelta
+    ) -> Sequence[LeasedNotice]:
+        rows = await self._connections.fetch(
+            SQL["lease_notices"], webhook, micros(now), micros(now + ttl), most
+        )
+        return [notice_from(row) for row in rows]
+
+    async def record_notice(self, end: NoticeEnd) -> None:
+        name, asked = "end_notice", [end.id, end.token]
+        if end.due_at is not None:
+            name, asked = "put_off_notice", [*asked, micros(end.due_at)]
+        await self._connections.fetch(SQL[name], *asked, repeatable=True)
+
+    async def drop_notices(self, webhook: str) -> None:
+        await self._connections.fetch(SQL["drop_notices"], webhook, repeatable=True)
+
+    async def waiting_notices(self) -> Mapping[str, int]:
+        return dict(map(tuple, await self._look("waiting_notices")))
+
     async def record(self, kind: str, key: str, now: datetime) -> Record | None:
         rows = await self._look("record", kind, key, micros(now)) if is_text(key) else ()
         return record_from(rows[0]) if rows else None
@@ -407,7 +435,13 @@ class PostgresStore:
         ((is_begun,),) = await self._connections.fetch(SQL["begin_chain"], *given)
         return bool(is_begun)
 
-    async def seal(self, chain: Chain, entries: Sequence[Entry], events: Sequence[int]) -> bool:
+    async def seal(
+        self,
+        chain: Chain,
+        entries: Sequence[Entry],
+        events: Sequence[int],
+        notices: Sequence[NewNotice] = (),
+    ) -> bool:
         ((is_done,),) = await self._connections.fetch(
             SQL["seal"],
             chain.number,
@@ -417,6 +451,7 @@ class PostgresStore:
             chain.mac,
             list(events),
             *_journal.entry_arrays(entries),
+            *_journal.notice_arrays(notices),
         )
         return bool(is_done)
 

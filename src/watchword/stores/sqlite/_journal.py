@@ -11,7 +11,7 @@ from pathlib import Path
 from watchword.domain.challenge import Challenge
 from watchword.domain.event import Chain, Entry, Event
 from watchword.errors import StoreUnavailable
-from watchword.ports import Erasure, Unsealed
+from watchword.ports import Erasure, NewNotice, Unsealed
 from watchword.stores._instants import maybe_instant, micros
 from watchword.stores._journal_rows import chain_from, entry_from, event_from
 from watchword.stores.sqlite._connection import NAP_S, PATIENCE_S, connect, patiently
@@ -71,7 +71,11 @@ def begin_chain(cursor: sqlite3.Cursor, chain: Chain, roll: Chain) -> bool:
 
 
 def seal(
-    cursor: sqlite3.Cursor, chain: Chain, entries: Sequence[Entry], events: Sequence[int]
+    cursor: sqlite3.Cursor,
+    chain: Chain,
+    entries: Sequence[Entry],
+    events: Sequence[int],
+    notices: Sequence[NewNotice],
 ) -> bool:
     """Looks first: of two scribes at the same events the second one has written nothing."""
     marks = ",".join("?" * len(events))
@@ -84,6 +88,7 @@ def seal(
         return False
     cursor.executemany(SQL["take_event"], [(number,) for number in events])
     cursor.executemany(SQL["append"], [_entry_row(entry) for entry in entries])
+    cursor.executemany(SQL["queue_notice"], [_notice_row(notice) for notice in notices])
     return True
 
 
@@ -125,6 +130,7 @@ def erase(
             cursor.execute(SQL["erase_answers"], (challenge_id,))
             challenges += 1
         events += cursor.execute(SQL["erase_events"], (subject,)).rowcount
+        cursor.execute(SQL["erase_notices"], (subject,))
     return Erasure(events, challenges, deliveries)
 
 
@@ -143,6 +149,12 @@ def _empty_the_log(connection: sqlite3.Connection) -> None:
         if time.monotonic() > deadline:
             raise StoreUnavailable("The store's log is being read all the time; try again.")
         time.sleep(NAP_S)
+
+
+def _notice_row(notice: NewNotice) -> _Row:
+    at = micros(notice.at)
+    told = notice.told.decode()
+    return notice.webhook, notice.key, notice.notice, at, notice.subject, told, at
 
 
 def _event_row(event: Event) -> _Row:

@@ -320,6 +320,40 @@ SELECT kind, key FROM records WHERE expires_at <= ? LIMIT ?;
 -- name: delete_old_record
 DELETE FROM records WHERE kind = ? AND key = ?;
 
+-- name: queue_notice
+INSERT INTO notices (webhook, key, notice, at, subject, told, due_at) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: due_notices
+-- Each webhook that anything waits for, found by one step into the index apiece.
+WITH RECURSIVE waiting (webhook) AS (
+    SELECT min(webhook) FROM notices
+    UNION ALL
+    SELECT (SELECT min(n.webhook) FROM notices n WHERE n.webhook > w.webhook)
+    FROM waiting w WHERE w.webhook IS NOT NULL)
+SELECT w.webhook, (SELECT min(n.due_at) FROM notices n WHERE n.webhook = w.webhook)
+FROM waiting w WHERE w.webhook IS NOT NULL;
+
+-- name: lease_notices
+-- A post is counted when it begins, so that the one before the last crash counts, too.
+UPDATE notices SET token = token + 1, due_at = ?3
+WHERE id IN (SELECT id FROM notices WHERE webhook = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?4)
+RETURNING id, token, webhook, key, notice, at, told;
+
+-- name: put_off_notice
+UPDATE notices SET due_at = ? WHERE id = ? AND token = ?;
+
+-- name: end_notice
+DELETE FROM notices WHERE id = ? AND token = ?;
+
+-- name: drop_notices
+DELETE FROM notices WHERE webhook = ?;
+
+-- name: erase_notices
+DELETE FROM notices WHERE subject = ?;
+
+-- name: waiting_notices
+SELECT webhook, count(*) FROM notices GROUP BY webhook;
+
 -- name: tell_sent
 INSERT INTO events (at, kind, app_id, channel, purpose, challenge_id, subject, masked, details)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);

@@ -31,6 +31,9 @@ from watchword.ports import (
     Erasure,
     Issued,
     Judged,
+    LeasedNotice,
+    NewNotice,
+    NoticeEnd,
     Order,
     Record,
     RedrawNeeded,
@@ -47,6 +50,7 @@ from watchword.stores._rows import (
     delivery_from,
     listed_from,
     naming,
+    notice_from,
     record_from,
     sealed_delivery_from,
 )
@@ -187,6 +191,35 @@ class SqliteStore:
         )
         return [listed_from(row) for row in rows]
 
+    async def due_notices(self) -> Sequence[tuple[str, datetime]]:
+        rows = await self._read(lambda cursor: cursor.execute(SQL["due_notices"]).fetchall())
+        return [(webhook, instant(due_at)) for webhook, due_at in rows]
+
+    async def lease_notices(
+        self, webhook: str, now: datetime, *, most: int, ttl: timedelta
+    ) -> Sequence[LeasedNotice]:
+        asked = (webhook, micros(now), micros(now + ttl), most)
+        rows = await self._writer.run(
+            lambda cursor: cursor.execute(SQL["lease_notices"], asked).fetchall()
+        )
+        return [notice_from(row) for row in rows]
+
+    async def record_notice(self, end: NoticeEnd) -> None:
+        def record(cursor: sqlite3.Cursor) -> None:
+            if end.due_at is None:
+                cursor.execute(SQL["end_notice"], (end.id, end.token))
+            else:
+                cursor.execute(SQL["put_off_notice"], (micros(end.due_at), end.id, end.token))
+
+        await self._writer.run(record)
+
+    async def drop_notices(self, webhook: str) -> None:
+        await self._writer.run(lambda cursor: cursor.execute(SQL["drop_notices"], (webhook,)))
+
+    async def waiting_notices(self) -> Mapping[str, int]:
+        rows = await self._read(lambda cursor: cursor.execute(SQL["waiting_notices"]).fetchall())
+        return dict(rows)
+
     async def record(self, kind: str, key: str, now: datetime) -> Record | None:
         if not is_text(key):
             return None
@@ -287,8 +320,16 @@ class SqliteStore:
     async def begin_chain(self, chain: Chain, roll: Chain) -> bool:
         return await self._writer.run(lambda cursor: _journal.begin_chain(cursor, chain, roll))
 
-    async def seal(self, chain: Chain, entries: Sequence[Entry], events: Sequence[int]) -> bool:
-        return await self._writer.run(lambda cursor: _journal.seal(cursor, chain, entries, events))
+    async def seal(
+        self,
+        chain: Chain,
+        entries: Sequence[Entry],
+        events: Sequence[int],
+        notices: Sequence[NewNotice] = (),
+    ) -> bool:
+        return await self._writer.run(
+            lambda cursor: _journal.seal(cursor, chain, entries, events, notices)
+        )
 
     async def entries(self, chain: int, since: int, most: int) -> Sequence[Entry]:
         return await self._read(lambda cursor: _journal.entries(cursor, chain, since, most))

@@ -52,7 +52,8 @@ END $$;
 
 CREATE OR REPLACE FUNCTION watchword.seal(
     _number bigint, _entries bigint, _last bytea, _standing text, _mac bytea, _events bigint[],
-    _commitments bytea[], _macs bytea[], _salts bytea[], _bodies bytea[], _subjects bytea[]
+    _commitments bytea[], _macs bytea[], _salts bytea[], _bodies bytea[], _subjects bytea[],
+    _webhooks text[], _keys text[], _notices text[], _told_at bigint[], _about bytea[], _told text[]
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 -- See ports.JournalStore.seal. The events are held before anything is written.
 DECLARE
@@ -73,6 +74,9 @@ BEGIN
     INSERT INTO watchword.journal (chain, position, commitment, mac, salt, body, subject)
     SELECT _number, _before + i - 1, _commitments[i], _macs[i], _salts[i], _bodies[i], _subjects[i]
     FROM generate_series(1, cardinality(_macs)) i;
+    INSERT INTO watchword.notices (webhook, key, notice, at, subject, told, due_at)
+    SELECT _webhooks[i], _keys[i], _notices[i], _told_at[i], _about[i], _told[i], _told_at[i]
+    FROM generate_series(1, cardinality(_keys)) i;
     RETURN true;
 END $$;
 
@@ -102,6 +106,7 @@ BEGIN
     FROM unnest(_chains, _positions, _marks) AS m (chain, position, mark)
     WHERE j.chain = m.chain AND j.position = m.position;
     GET DIAGNOSTICS events = ROW_COUNT;
+    DELETE FROM watchword.notices n WHERE n.subject = ANY (_subjects);
     DELETE FROM watchword.events e WHERE e.subject = ANY (_subjects);
     GET DIAGNOSTICS _unsealed = ROW_COUNT;
     events := events + _unsealed;

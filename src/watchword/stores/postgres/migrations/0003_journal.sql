@@ -36,5 +36,3 @@ CREATE TABLE watchword.journal (
 );
 
 CREATE INDEX journal_by_subject ON watchword.journal (subject) WHERE subject IS NOT NULL;
-
--- functions 61e315be10ebd8be

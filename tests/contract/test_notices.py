@@ -1,0 +1,119 @@
+"""Notices: queued with the sealing of their event, leased, posted, and forgotten or put off."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from tests.contract.acting import ANN, BANK, BOB, MINUTE, NOW, SHOP
+from watchword.domain.webhook import Notice, Webhook
+from watchword.ports import NoticeEnd
+from watchword.service.erase_subject import erase_subject
+from watchword.service.keep_journal import Scribe
+
+pytestmark = pytest.mark.anyio
+
+TTL = timedelta(seconds=20)
+
+
+def webhook(name, app=SHOP, notices=tuple(Notice)):
+    return Webhook(
+        id=name,
+        app_id=app.id,
+        url="https://a.example/",
+        secrets=(),
+        created_at=NOW,
+        notices=notices,
+    )
+
+
+async def told(acts, *webhooks):
+    """Have what happened so far sealed, for these webhooks to be told of it."""
+
+    async def known(_):
+        return webhooks
+
+    scribe = Scribe(acts.store, acts.ring, lambda: acts.now, keep=None, webhooks=known)
+    while await scribe.seal():
+        pass
+
+
+async def leased(acts, name, most=9):
+    found = await acts.store.lease_notices(name, acts.now, most=most, ttl=TTL)
+    return sorted(found, key=lambda one: one.id)
+
+
+async def ended(acts, one, wait=None):
+    due_at = acts.now + wait if wait else None
+    await acts.store.record_notice(NoticeEnd(id=one.id, token=one.token, due_at=due_at))
+
+
+async def test_each_webhook_of_the_app_is_told_what_it_asked_for(acts):
+    sent = await acts.send()
+    await acts.check(sent.challenge_id, await acts.code(sent.challenge_id))
+    await acts.send(app=BANK)
+    await told(acts, webhook("all"), webhook("some", notices=(Notice.APPROVED,)))
+    everything = await leased(acts, "all")
+    assert [one.notice for one in everything] == ["verification.created", "verification.approved"]
+    assert len({one.key for one in everything}) == 2
+    assert msgspec.json.decode(everything[0].told) == {
+        "id": sent.challenge_id,
+        "channel": "sms",
+        "purpose": "sign_in",
+        "to": ANN.masked,
+    }
+    (one,) = await leased(acts, "some")
+    assert (one.webhook, one.at, one.token) == ("some", NOW, 1)
+    assert await acts.store.waiting_notices() == {"all": 2, "some": 1}
+
+
+async def test_an_event_is_told_once_however_often_it_is_looked_at(acts):
+    await acts.send()
+    await told(acts, webhook("hook"))
+    await told(acts, webhook("hook"))
+    assert len(await leased(acts, "hook")) == 1
+
+
+async def test_what_is_leased_is_nobody_elses_until_the_lease_lapses(acts):
+    await acts.send()
+    await told(acts, webhook("hook"))
+    (first,) = await leased(acts, "hook")
+    assert await leased(acts, "hook") == []
+    acts.later(TTL)
+    (again,) = await leased(acts, "hook")
+    assert (again.key, again.token) == (first.key, 2)
+    await ended(acts, first)
+    assert await acts.store.waiting_notices() == {"hook": 1}, "the first one's word came too late"
+    await ended(acts, again)
+    assert await acts.store.waiting_notices() == {}
+
+
+async def test_what_is_put_off_is_due_then(acts):
+    await acts.send()
+    await told(acts, webhook("hook"))
+    (one,) = await leased(acts, "hook")
+    await ended(acts, one, MINUTE)
+    assert await acts.store.due_notices() == [("hook", acts.now + MINUTE)]
+    assert await leased(acts, "hook") == []
+    acts.later(MINUTE)
+    (again,) = await leased(acts, "hook")
+    assert (again.key, again.told) == (one.key, one.told)
+
+
+async def test_each_webhook_has_a_line_of_its_own(acts):
+    for to in (ANN, BOB):
+        await acts.send(to=to)
+    await told(acts, webhook("one"), webhook("two"))
+    assert [name for name, _ in await acts.store.due_notices()] == ["one", "two"]
+    await acts.store.drop_notices("one")
+    assert [name for name, _ in await acts.store.due_notices()] == ["two"]
+    assert len(await leased(acts, "two", most=1)) == 1
+
+
+async def test_an_erased_person_is_told_of_to_nobody(acts):
+    for to in (ANN, BOB):
+        await acts.send(to=to)
+    await told(acts, webhook("hook"))
+    await erase_subject(ANN, [SHOP.id], acts.house, acts.now)
+    (left,) = await leased(acts, "hook")
+    assert msgspec.json.decode(left.told)["to"] == BOB.masked
