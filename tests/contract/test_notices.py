@@ -21,7 +21,7 @@ def webhook(name, app=SHOP, notices=tuple(Notice)):
         id=name,
         app_id=app.id,
         url="https://a.example/",
-        secrets=(),
+        secret=b"",
         created_at=NOW,
         notices=notices,
     )

@@ -12,6 +12,7 @@ import msgspec
 from watchword.directory.aliyun.accounts import ACCOUNT as ALIYUN_ACCOUNT
 from watchword.directory.ciam.users import USER as CIAM_USER
 from watchword.directory.huawei.accounts import CUSTOMER
+from watchword.directory.webhooks import KIND as WEBHOOK
 from watchword.domain.keys import KeyRing, sealed_under
 from watchword.errors import RecordConflict
 from watchword.ports import Record, RecordStore, Write
@@ -20,6 +21,7 @@ from watchword.service.gate import CAPTCHA
 FIELDS = {
     "huawei_key": "secret",
     "aliyun_key": "secret",
+    WEBHOOK: "secret",
     CUSTOMER: "private",
     ALIYUN_ACCOUNT: "private",
     CIAM_USER: "private",

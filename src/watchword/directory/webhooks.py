@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from secrets import token_bytes, token_hex
 
 import msgspec
 
@@ -17,7 +17,7 @@ from watchword.errors import RequestInvalid
 from watchword.ports import RecordStore
 
 MOST_OF_AN_APP = 10
-_KIND = "webhook"
+KIND = "webhook"
 _LONGEST_URL = 2048
 
 
@@ -35,7 +35,7 @@ class Webhooks:
         refuse_address: Callable[[str], object],
     ) -> None:
         self._keys, self._apps, self._refuse_address = keys, apps, refuse_address
-        self._webhooks = Records(store, _KIND, Webhook, "webhook")
+        self._webhooks = Records(store, KIND, Webhook, "webhook")
         self._store = store
         self._known: Fresh[Sequence[Webhook]] = Fresh()
 
@@ -50,12 +50,12 @@ class Webhooks:
         self._refuse(url)
         if sum(one.app_id == app.id for one in await self.all(now)) >= MOST_OF_AN_APP:
             raise RequestInvalid(f"An app has at most {MOST_OF_AN_APP} webhooks.", field="/url")
-        webhook_id, secret = f"wh{secrets.token_hex(6)}", secrets.token_bytes(SECRET_BYTES)
+        webhook_id, secret = f"wh{token_hex(6)}", token_bytes(SECRET_BYTES)
         webhook = Webhook(
             id=webhook_id,
             app_id=app.id,
             url=url,
-            secrets=(self._sealed(secret, webhook_id),),
+            secret=self._sealed([secret], webhook_id),
             created_at=now,
             notices=tuple(dict.fromkeys(notices)) or tuple(Notice),
         )
@@ -77,14 +77,13 @@ class Webhooks:
     async def renew(self, webhook_id: str, now: datetime) -> str:
         """A new secret, beside the one before, so that receivers may change in their own time.
         Raises AccessDenied when there is none."""
-        secret = secrets.token_bytes(SECRET_BYTES)
-        sealed = self._sealed(secret, webhook_id)
-        await self._change(webhook_id, now, lambda one: (sealed, one.secrets[0]))
+        secret = token_bytes(SECRET_BYTES)
+        await self._change(webhook_id, now, lambda known: [secret, known[0]])
         return written(secret)
 
     async def forget_older(self, webhook_id: str, now: datetime) -> None:
         """Sign with the newest secret alone. Raises AccessDenied when there is none."""
-        await self._change(webhook_id, now, lambda one: one.secrets[:1])
+        await self._change(webhook_id, now, lambda known: known[:1])
 
     async def stop(self, webhook_id: str, reason: str, now: datetime) -> None:
         """Send nothing more there. Raises AccessDenied when there is none."""
@@ -101,15 +100,21 @@ class Webhooks:
         self._known.clear()
 
     def secrets(self, webhook: Webhook) -> Sequence[bytes]:
-        """What its notices are signed with. Raises KeyUnknown."""
-        return [self._keys.unseal(sealed, webhook.id.encode()) for sealed in webhook.secrets]
+        """What its notices are signed with, the newest first. Raises KeyUnknown."""
+        plain = self._keys.unseal(webhook.secret, webhook.id.encode())
+        return msgspec.msgpack.decode(plain, type=list[bytes])
 
     async def _change(
-        self, webhook_id: str, now: datetime, change: Callable[[Webhook], tuple[bytes, ...]]
+        self,
+        webhook_id: str,
+        now: datetime,
+        change: Callable[[Sequence[bytes]], Sequence[bytes]],
     ) -> None:
-        await self._webhooks.change(
-            webhook_id, lambda one: msgspec.structs.replace(one, secrets=change(one)), now
-        )
+        def changed(webhook: Webhook) -> Webhook:
+            sealed = self._sealed(change(self.secrets(webhook)), webhook.id)
+            return msgspec.structs.replace(webhook, secret=sealed)
+
+        await self._webhooks.change(webhook_id, changed, now)
         self._known.clear()
 
     async def _set(self, webhook_id: str, now: datetime, *, stopped: str) -> None:
@@ -118,8 +123,8 @@ class Webhooks:
         )
         self._known.clear()
 
-    def _sealed(self, secret: bytes, webhook_id: str) -> bytes:
-        return self._keys.seal(secret, webhook_id.encode())
+    def _sealed(self, secrets: Sequence[bytes], webhook_id: str) -> bytes:
+        return self._keys.seal(msgspec.msgpack.encode(secrets), webhook_id.encode())
 
     def _refuse(self, url: str) -> None:
         try:

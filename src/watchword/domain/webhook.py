@@ -35,14 +35,14 @@ class Notice(StrEnum):
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where an app hears of its codes. `secrets` are sealed under the id, the newest first: while
-    there are two, what is sent is signed with both. `stopped` says why nothing is sent any more,
-    "" while it is."""
+    """Where an app hears of its codes. `secret` has its secrets, sealed under the id, the newest
+    first: while there are two, what is sent is signed with both. `stopped` says why nothing is sent
+    any more, "" while it is."""
 
     id: str
     app_id: str
     url: str
-    secrets: tuple[bytes, ...]
+    secret: bytes
     created_at: datetime
     notices: tuple[Notice, ...] = tuple(Notice)
     stopped: str = ""

@@ -78,6 +78,7 @@ class Counted:
         self._service, self._about = service, about
         self._place, self._tally = place or Alone(), tally
         self._commits: dict[int, int] = {}
+        self._posts: dict[str, int] = {}
         self._looked: tuple[Condition | None, datetime] | None = None
         self._look_again_at = 0.0
         self._looking = asyncio.Lock()
@@ -114,6 +115,9 @@ class Counted:
             if fresh := times - self._commits.get(acts, 0):
                 self._tally.committed(acts, fresh)
                 self._commits[acts] = times
+        for outcome, times in tuple(self._service.notifier.ended_as.items()):
+            self._tally.posted(outcome, times - self._posts.get(outcome, 0))
+            self._posts[outcome] = times
         for lane in self._service.lanes:
             self._tally.paused(lane.channel, is_so=bool(lane.paused))
 

@@ -45,6 +45,7 @@ _COUNTERS = {
     "verdicts": _Family("Checks judged.", (_APP, "verdict")),
     "refusals": _Family("Limits met.", (_APP, "scope")),
     "deliveries": _Family("Hand-overs by how they ended.", ("channel", "provider", "state")),
+    "webhook_posts": _Family("Posts to apps' webhooks by how they ended.", ("outcome",)),
 }
 _HISTOGRAMS = {
     "request_seconds": _Family(
@@ -117,6 +118,10 @@ class Tally(Collector):
     def handed_over(self, channel: str, provider: str, state: str, times: int = 1) -> None:
         """`times` 0 makes the number known before it ever happens: a rate needs a beginning."""
         _count(self._counts["deliveries"], (channel, provider, state), times)
+
+    def posted(self, outcome: str, times: int) -> None:
+        if times:
+            _count(self._counts["webhook_posts"], (outcome,), times)
 
     def accepted(self, channel: str, provider: str, seconds: float) -> None:
         self._observe("handover_seconds", (channel, provider), max(0.0, seconds))

@@ -14,6 +14,7 @@ from watchword.ports import Clock, Inbox, Store
 from watchword.service.await_outcome import Outcomes
 from watchword.service.deliver import Lane
 from watchword.service.house import House
+from watchword.service.notify import Notifier
 from watchword.surfaces.addresses import Network
 
 
@@ -37,6 +38,8 @@ class Running(Protocol):
     def lanes(self) -> Sequence[Lane]: ...
     @property
     def outcomes(self) -> Outcomes: ...
+    @property
+    def notifier(self) -> Notifier: ...
     @property
     def proxies(self) -> Sequence[Network]: ...
     @property
