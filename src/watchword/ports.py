@@ -334,8 +334,8 @@ class NoticeStore(Protocol):
     async def record_notice(self, end: NoticeEnd) -> None:
         """Forget it, or put it off; nothing, where another has it by now."""
 
-    async def drop_notices(self, webhook: str) -> None:
-        """Forget all that waits for a webhook."""
+    async def drop_notices(self, webhook: str, until: datetime) -> None:
+        """Forget what waits for a webhook, of what happened until then."""
 
     async def waiting_notices(self) -> Mapping[str, int]:
         """How many wait for each webhook."""

@@ -105,7 +105,9 @@ async def test_each_webhook_has_a_line_of_its_own(acts):
         await acts.send(to=to)
     await told(acts, webhook("one"), webhook("two"))
     assert [name for name, _ in await acts.store.due_notices()] == ["one", "two"]
-    await acts.store.drop_notices("one")
+    await acts.store.drop_notices("one", acts.now - MINUTE)
+    assert len(await acts.store.due_notices()) == 2
+    await acts.store.drop_notices("one", acts.now)
     assert [name for name, _ in await acts.store.due_notices()] == ["two"]
     assert len(await leased(acts, "two", most=1)) == 1
 

@@ -78,7 +78,7 @@ def forget(webhook: WebhookId, /, *, where: Where = HERE) -> int:
 
 
 def stop(webhook: WebhookId, /, *, where: Where = HERE) -> int:
-    """Post nothing until it is resumed; what happens meanwhile waits, for at most three days."""
+    """Post nothing until it is resumed; what happens meanwhile waits, for at most a week."""
     ask(
         where.settings(),
         lambda service: service.webhooks.stop(webhook, "by an operator", service.clock()),
@@ -114,4 +114,7 @@ def _shown(webhook: Webhook, waiting: int) -> dict[str, Any]:
 
 
 def _cell(value: object) -> str:
-    return ", ".join(value) if isinstance(value, list) else str(value)
+    """Of the notices what follows their common beginning."""
+    if isinstance(value, list):
+        return " ".join(one.partition(".")[2] for one in value)
+    return str(value)

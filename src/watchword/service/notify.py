@@ -26,6 +26,8 @@ GRACE = timedelta(seconds=5)
 PER_WEBHOOK = 4
 """How many posts at once a webhook gets."""
 MOST_AT_ONCE = 64
+KEPT = timedelta(days=7)
+"""How long a notice waits for a webhook that is stopped."""
 _LOOK_EVERY_S = 0.25
 _REST_S = 1.0
 _GONE = 410
@@ -127,23 +129,29 @@ class Notifier:
     async def _post_due(self) -> None:
         """Begin as many posts as there is room for, at each webhook that has any due."""
         now = self._clock()
-        due = [webhook for webhook, due_at in await self._store.due_notices() if due_at <= now]
+        due = {name: due_at for name, due_at in await self._store.due_notices() if due_at <= now}
         if not due:
             return
         known = {webhook.id: webhook for webhook in await self._webhooks.known(now)}
         busy = Counter(self._posting.values())
         for webhook_id in due:
             webhook = known.get(webhook_id) or await self._webhooks.find(webhook_id, now)
-            if webhook is None:
-                await self._store.drop_notices(webhook_id)
+            if webhook is None or webhook.stopped:
+                await self._forget(webhook, webhook_id, due[webhook_id])
                 continue
             room = min(PER_WEBHOOK - busy[webhook_id], MOST_AT_ONCE - len(self._posting))
-            if room <= 0 or webhook.stopped:
+            if room <= 0:
                 continue
             for leased in await self._store.lease_notices(
                 webhook_id, now, most=room, ttl=self._lease
             ):
                 self._begin(webhook, leased)
+
+    async def _forget(self, webhook: Webhook | None, webhook_id: str, due_at: datetime) -> None:
+        """What waits for one that is gone; for one that is stopped, what has waited for too long."""
+        until = self._clock() - (KEPT if webhook else timedelta())
+        if due_at <= until:
+            await self._store.drop_notices(webhook_id, until)
 
     def _begin(self, webhook: Webhook, leased: LeasedNotice) -> None:
         task = asyncio.create_task(self._post(webhook, leased))

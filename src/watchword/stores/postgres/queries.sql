@@ -371,7 +371,7 @@ UPDATE watchword.notices SET due_at = $3 WHERE id = $1 AND token = $2;
 DELETE FROM watchword.notices WHERE id = $1 AND token = $2;
 
 -- name: drop_notices
-DELETE FROM watchword.notices WHERE webhook = $1;
+DELETE FROM watchword.notices WHERE webhook = $1 AND at <= $2;
 
 -- name: waiting_notices
 SELECT webhook, count(*) FROM watchword.notices GROUP BY webhook;

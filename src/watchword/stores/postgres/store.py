@@ -337,8 +337,8 @@ class PostgresStore:
             name, asked = "put_off_notice", [*asked, micros(end.due_at)]
         await self._connections.fetch(SQL[name], *asked, repeatable=True)
 
-    async def drop_notices(self, webhook: str) -> None:
-        await self._connections.fetch(SQL["drop_notices"], webhook, repeatable=True)
+    async def drop_notices(self, webhook: str, until: datetime) -> None:
+        await self._connections.fetch(SQL["drop_notices"], webhook, micros(until), repeatable=True)
 
     async def waiting_notices(self) -> Mapping[str, int]:
         return dict(map(tuple, await self._look("waiting_notices")))

@@ -346,7 +346,7 @@ UPDATE notices SET due_at = ? WHERE id = ? AND token = ?;
 DELETE FROM notices WHERE id = ? AND token = ?;
 
 -- name: drop_notices
-DELETE FROM notices WHERE webhook = ?;
+DELETE FROM notices WHERE webhook = ? AND at <= ?;
 
 -- name: erase_notices
 DELETE FROM notices WHERE subject = ?;

@@ -213,8 +213,9 @@ class SqliteStore:
 
         await self._writer.run(record)
 
-    async def drop_notices(self, webhook: str) -> None:
-        await self._writer.run(lambda cursor: cursor.execute(SQL["drop_notices"], (webhook,)))
+    async def drop_notices(self, webhook: str, until: datetime) -> None:
+        asked = (webhook, micros(until))
+        await self._writer.run(lambda cursor: cursor.execute(SQL["drop_notices"], asked))
 
     async def waiting_notices(self) -> Mapping[str, int]:
         rows = await self._read(lambda cursor: cursor.execute(SQL["waiting_notices"]).fetchall())
