@@ -148,7 +148,7 @@ class Notifier:
                 self._begin(webhook, leased)
 
     async def _forget(self, webhook: Webhook | None, webhook_id: str, due_at: datetime) -> None:
-        """What waits for one that is gone; for one that is stopped, what has waited for too long."""
+        """What waits for one that is gone; for one that is stopped, what waited for too long."""
         until = self._clock() - (KEPT if webhook else timedelta())
         if due_at <= until:
             await self._store.drop_notices(webhook_id, until)
