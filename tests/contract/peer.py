@@ -16,8 +16,9 @@ from typing import Any
 
 import msgspec
 
-from tests.contract.acting import Acts, at_once, once
+from tests.contract.acting import Acts, at_once, once, rotating
 from tests.contract.places import Place
+from watchword.directory import resealing
 from watchword.domain.quota import Quota
 from watchword.service.guard import Guard
 
@@ -67,6 +68,25 @@ async def _check_and_die(acts: Acts, job: Job) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+async def _reseal(acts: Acts, job: Job) -> int:
+    return await resealing.reseal(acts.store, rotating(2), job.key, job.now)
+
+
+async def _reseal_and_die(acts: Acts, job: Job) -> None:
+    """So many records are done, and the next one is not."""
+    write, written = acts.store.write, 0
+
+    async def write_or_die(writes: Any, now: datetime) -> None:
+        nonlocal written
+        if written == job.times:
+            os.kill(os.getpid(), signal.SIGKILL)
+        await write(writes, now)
+        written += 1
+
+    acts.store.write = write_or_die
+    await _reseal(acts, job)
+
+
 _VERBS: dict[str, Callable[[Acts, Job], Awaitable[Any]]] = {
     "check": _check,
     "send": _send,
@@ -74,6 +94,8 @@ _VERBS: dict[str, Callable[[Acts, Job], Awaitable[Any]]] = {
     "lease": _lease,
     "send and die": _send_and_die,
     "check and die": _check_and_die,
+    "reseal": _reseal,
+    "reseal and die": _reseal_and_die,
 }
 
 
