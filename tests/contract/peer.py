@@ -20,6 +20,7 @@ from tests.contract.acting import Acts, at_once, once, rotating
 from tests.contract.places import Place
 from watchword.directory import resealing
 from watchword.domain.quota import Quota
+from watchword.ports import Store
 from watchword.service.guard import Guard
 
 ROOT = Path(__file__).parent.parent.parent
@@ -72,19 +73,23 @@ async def _reseal(acts: Acts, job: Job) -> int:
     return await resealing.reseal(acts.store, rotating(2), job.key, job.now)
 
 
+class _Dying:
+    """The store, whose process is killed instead of a write after so many."""
+
+    def __init__(self, store: Store, writes: int) -> None:
+        self._store, self._left = store, writes
+
+    def __getattr__(self, verb: str) -> Any:
+        if verb == "write":
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._left -= 1
+        return getattr(self._store, verb)
+
+
 async def _reseal_and_die(acts: Acts, job: Job) -> None:
-    """So many records are done, and the next one is not."""
-    write, written = acts.store.write, 0
-
-    async def write_or_die(writes: Any, now: datetime) -> None:
-        nonlocal written
-        if written == job.times:
-            os.kill(os.getpid(), signal.SIGKILL)
-        await write(writes, now)
-        written += 1
-
-    acts.store.write = write_or_die
-    await _reseal(acts, job)
+    store: Any = _Dying(acts.store, job.times)
+    await resealing.reseal(store, rotating(2), job.key, job.now)
 
 
 _VERBS: dict[str, Callable[[Acts, Job], Awaitable[Any]]] = {

@@ -7,7 +7,7 @@ import pytest
 
 from tests.contract.acting import BOB, DAY, HOUR, MINUTE, NOW, TICK, rotating
 from watchword.directory import resealing
-from watchword.ports import Write
+from watchword.ports import Sealed, Write
 
 KIND = "aliyun_key"
 
@@ -75,7 +75,7 @@ async def test_a_record_tells_until_when_it_lives(acts):
 async def test_seals_are_told_by_their_key_until_they_are_gone(acts):
     """Of challenges as of messages, page by page; a message that was handed over keeps none."""
     first, second = await acts.send(), await acts.send(to=BOB)
-    found = []
+    found: list[Sealed] = []
     while page := await acts.store.sealed("challenges", found[-1].id if found else -1, most=1):
         found += page
     assert len(found) == 2

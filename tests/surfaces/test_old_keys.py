@@ -32,7 +32,7 @@ _SHORTEST = 33
 
 def sealed_under(server, id):
     """How much is sealed under a key, by where it is: read as rows, value by value."""
-    found = Counter()
+    found: Counter[str] = Counter()
     for table, column in (("challenges", "recipient"), ("deliveries", "recipient"),
                           ("deliveries", "code")):  # fmt: skip
         rows = server.rows(f"SELECT {column} FROM {table}")  # noqa: S608
