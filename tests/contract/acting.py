@@ -49,6 +49,12 @@ class OpenRing(KeyRing):
         return digest
 
 
+def rotating(active: int) -> KeyRing:
+    """One ring in every process, before its rotation (1) and after it (2)."""
+    kinds = {kind: {1: b"1" * 32, 2: b"2" * 32} for kind in ("code", "seal", "journal")}
+    return KeyRing(**kinds, index=b"index".ljust(32), active=dict.fromkeys(kinds, active))
+
+
 class Acts:
     """A house on a store. There is no resend interval and no quota unless asked for."""
 

@@ -16,9 +16,11 @@ from typing import Any
 
 import msgspec
 
-from tests.contract.acting import Acts, at_once, once
+from tests.contract.acting import Acts, at_once, once, rotating
 from tests.contract.places import Place
+from watchword.directory import resealing
 from watchword.domain.quota import Quota
+from watchword.ports import Store
 from watchword.service.guard import Guard
 
 ROOT = Path(__file__).parent.parent.parent
@@ -67,6 +69,29 @@ async def _check_and_die(acts: Acts, job: Job) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+async def _reseal(acts: Acts, job: Job) -> int:
+    return await resealing.reseal(acts.store, rotating(2), job.key, job.now)
+
+
+class _Dying:
+    """The store, whose process is killed instead of a write after so many."""
+
+    def __init__(self, store: Store, writes: int) -> None:
+        self._store, self._left = store, writes
+
+    def __getattr__(self, verb: str) -> Any:
+        if verb == "write":
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._left -= 1
+        return getattr(self._store, verb)
+
+
+async def _reseal_and_die(acts: Acts, job: Job) -> None:
+    store: Any = _Dying(acts.store, job.times)
+    await resealing.reseal(store, rotating(2), job.key, job.now)
+
+
 _VERBS: dict[str, Callable[[Acts, Job], Awaitable[Any]]] = {
     "check": _check,
     "send": _send,
@@ -74,6 +99,8 @@ _VERBS: dict[str, Callable[[Acts, Job], Awaitable[Any]]] = {
     "lease": _lease,
     "send and die": _send_and_die,
     "check and die": _check_and_die,
+    "reseal": _reseal,
+    "reseal and die": _reseal_and_die,
 }
 
 

@@ -1,13 +1,16 @@
 """Keys are rotated under load: nothing that would have passed fails, and old keys are let go."""
 
+import json
 import shutil
 import threading
+from collections import Counter
 from contextlib import ExitStack
 
 import pytest
 
 from tests.whole.conftest import House, eventually
 from tests.whole.postgres_fleet import Api, mailbox, native_key
+from watchword import keyring
 
 LEAST = 8
 """Checks that have to pass in each step before the next one begins."""
@@ -77,6 +80,7 @@ def test_one_machine_rotates_by_one_command_under_load(house):
         assert "nothing has to be distributed" in said
         assert "Keys 2 are active" in said
         kept = house.run("keys", "retire", check=False)
+    assert_all_went_out(house)
     assert kept.returncode == 1
     assert "The seal key 1 is still needed" in kept.stderr
 
@@ -106,7 +110,52 @@ def test_two_machines_rotate_in_three_steps_under_load(house, tmp_path):
         load.some_more()
         other.run("keys", "rotate", "activate")
         load.some_more()
-    stranger = House(tmp_path / "stranger" / "data", house.place)
-    told = stranger.run("keys", "list", check=False)
-    assert told.returncode == 1
-    assert "made under another key ring" in told.stderr
+    assert_all_went_out(house)
+
+
+def assert_all_went_out(house):
+    """No message had to wait for a key, or was given up. Those of the end may be on their way."""
+    found = Counter(map(tuple, house.rows("SELECT state, reason FROM deliveries")))
+    assert found["delivered", ""]
+    assert set(found) <= {(state, "") for state in ("queued", "leased", "sending", "delivered")}
+
+
+@pytest.mark.store("postgresql")
+def test_forced_activation_leaves_nobody_behind_who_is_not_told(house, tmp_path):
+    """A server that lacks the new keys says so, is right again once it has them, and cannot be
+    begun anew before."""
+    key = native_key(house)
+    other = House(tmp_path / "other" / "data", house.place)
+    other.folder.mkdir(parents=True)
+    ring, copy = house.folder / "keyring.json", other.folder / "keyring.json"
+    shutil.copy(ring, copy)
+    with house.serving() as first, other.serving() as second:
+        house.run("keys", "rotate", "add")
+        refused = house.run("keys", "rotate", "activate", check=False)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert str(copy) in refused.stderr
+        assert not json.loads(house.run("keys", "list", "--json").stdout)[1]["active"]
+        house.run("keys", "rotate", "activate", "--force")
+        eventually(lambda: "keyring_stale" in other.said(), "a word of the server that lacks it")
+        late = other.run("keys", "list", check=False)
+        assert late.returncode == 1
+        assert "lacks keys that are active elsewhere (code 2, seal 2, journal 2)" in late.stderr
+        shutil.copy(ring, copy)
+        assert "nothing is waiting" in other.run("keys", "rotate", "activate").stdout
+        with Load(house, [first["base_url"], second["base_url"]], key) as load:
+            load.some_more()
+    assert_all_went_out(house)
+
+
+def test_a_process_with_another_ring_is_refused(house):
+    """Whether it serves or asks, and it says where the ring is."""
+    native_key(house)
+    ring = house.folder / "keyring.json"
+    own = ring.rename(house.folder / "own.json")
+    keyring.load_or_make(ring)
+    for words in (("keys", "list"), ("serve", "--port", "0")):
+        told = house.run(*words, check=False)
+        assert (told.returncode, told.stdout) == (1, "")
+        assert f"this store was made under another key ring than {ring};" in told.stderr
+    own.replace(ring)
+    house.run("keys", "list")

@@ -122,7 +122,7 @@ def _lost(settings: Settings) -> str:
 def _another(settings: Settings) -> str:
     said = "this store was made under another key ring"
     if settings.address.is_embedded:
-        return f"{said}."
+        return f"{said} than {settings.keyring_path}; restore your copy there."
     return (
         f"{said} than {settings.keyring_path}; put that one aside, and copy keyring.json of the "
         "first machine there."

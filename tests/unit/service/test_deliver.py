@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tests.contract.acting import ANN, BOB, MINUTE, SHOP
+from tests.contract.acting import ANN, BOB, MINUTE, SHOP, OpenRing
 from watchword.channels.texts import ours
 from watchword.domain.challenge import State
 from watchword.domain.delivery import DeliveryState, Receipt, back_off
 from watchword.domain.destination import phone
+from watchword.domain.keys import KeyRing
 from watchword.errors import (
     OutcomeUnknown,
     ProviderRefused,
@@ -25,6 +25,13 @@ from watchword.service.deliver import Lane
 
 REFUSED, DOWN, SILENT, SLOW = (phone(f"+861380013{ending}") for ending in
                                ("0001", "0002", "0003", "0004"))  # fmt: skip
+
+
+def ring_with_seal(id):
+    """The ring of the acts, but with another seal key, under this id."""
+    kinds = {kind: {1: bytes(32)} for kind in ("code", "journal")}
+    active = {"code": 1, "seal": id, "journal": 1}
+    return KeyRing(**kinds, seal={id: bytes(32)}, index=b"index".ljust(32), active=active)
 
 
 @pytest.fixture
@@ -266,8 +273,7 @@ async def test_a_hand_over_that_takes_too_long_is_ended(acts, working):
 async def test_a_message_under_a_key_that_is_not_there_waits_alone(acts, working):
     """It blocks nothing: the next one goes out, and a ring put right can still send it."""
     poisoned = await acts.send()
-    acts.ring._seal[1] = AESGCM(bytes(32))  # as if it were another ring's
-    acts.ring._sealing = (acts.ring._sealing[0], acts.ring._seal[1])
+    assert acts.ring.adopt(ring_with_seal(1))  # as if it were another ring's
     sound = await acts.send(to=SILENT)
     carrier = Carrier()
     async with working(carrier) as work:
@@ -402,12 +408,13 @@ async def test_whatever_a_receipt_refers_to_the_lane_goes_on(acts, working, word
 
 async def test_a_ring_put_right_sends_what_it_could_not_open(acts, working):
     issued = await acts.send()
-    sealing, acts.ring._seal = acts.ring._seal, {}
+    assert acts.ring.adopt(ring_with_seal(2))
     carrier = Carrier()
     async with working(carrier) as work:
         refused = await work.ended()
         assert refused.state is DeliveryState.QUEUED
-        acts.ring._seal, acts.now = sealing, refused.not_before
+        assert acts.ring.adopt(OpenRing())
+        acts.now = refused.not_before
         assert (await work.ended()).state is DeliveryState.ACCEPTED
     assert await state(acts, issued) is DeliveryState.ACCEPTED
 
