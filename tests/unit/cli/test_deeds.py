@@ -31,7 +31,7 @@ def deeds(shell):
 def test_what_is_done_to_apps_and_keys_is_told(shell, deeds):
     app = shell("app", "create", "shop").strip()
     client = shell("app", "create", "site", "--dialect", "ciam").strip()
-    theirs = [one["id"] for one in shell.json("app", "list") if one["id"] != app][0]
+    theirs = next(one["id"] for one in shell.json("app", "list") if one["id"] != app)
     shell("app", "terms", app, "--length", "8")
     shell("app", "brand", app, "Shop")
     shell("app", "suspend", client)
