@@ -79,8 +79,9 @@ def judged_clock(synchronised: bool | None) -> Finding:
     if not synchronised:
         return note(
             "clock",
-            "Nobody keeps this machine's clock right: turn on systemd-timesyncd or chrony (a "
-            "container has its host's clock). Lifetimes and limits are counted by it.",
+            "The kernel says that nobody keeps this machine's clock right: turn on "
+            "systemd-timesyncd or chrony (a container has its host's clock). Lifetimes and limits "
+            "are counted by it.",
         )
     return ok("clock", "This machine's clock is kept right by NTP.")
 
