@@ -221,6 +221,14 @@ class Condition(msgspec.Struct, frozen=True):
     unswept_since: datetime | None
 
 
+class Troubles(msgspec.Struct, frozen=True):
+    """What waits for a person: hand-overs of the last day whose end nobody knows, and destinations
+    that are locked by too many wrong codes in a row."""
+
+    unknown: int
+    locked: int
+
+
 class Remark(msgspec.Struct, frozen=True):
     """What an operator should know of a store."""
 
@@ -315,6 +323,10 @@ class DeliveryStore(Protocol):
     ) -> bool:
         """Say how a hand-over ended of which nobody knew, or which a carrier had only accepted and
         now tells of in a receipt. False where it is neither: an end that is known stays."""
+
+    async def waiting_before(self, delivery: Delivery) -> int:
+        """How many messages of its channel were queued before it and are on their way yet; at most
+        100,000 are counted."""
 
     async def listed(self, state: DeliveryState, *, most: int) -> Sequence[Listed]:
         """The newest deliveries in this state, newest first."""
@@ -495,6 +507,10 @@ class Store(
 
     async def condition(self, now: datetime) -> Condition:
         """Look how it keeps up. At most 100,000 messages a channel are counted."""
+
+    async def troubles(self, budget: Budget, now: datetime) -> Troubles:
+        """Look at the 100,000 newest deliveries, and at as many destinations, for what waits for a
+        person."""
 
     async def examine(self) -> Sequence[Remark]:
         """Say how well it keeps its promises as it is set up. Raises StoreUnavailable."""

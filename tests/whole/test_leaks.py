@@ -32,6 +32,7 @@ from tests.whole.leaks import leaks, spellings
 from watchword.bootstrap import bootstrap, now
 from watchword.domain.app import Scope, Terms
 from watchword.domain.destination import phone
+from watchword.domain.event import Event, Kind, written
 
 TROUBLED = (sys.executable, "-m", "tests.whole.troubled_server")
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
@@ -124,6 +125,15 @@ class Embedded:
     def at_rest(self):
         return {}
 
+    def tells(self, event, remains, folder):
+        """Let a copy of the store hold an event that waits, or one that is sealed."""
+        copy = folder / "telling.db"
+        copy.write_bytes(remains.places["watchword.db after the end"])
+        with closing(sqlite3.connect(copy, isolation_level=None)) as file:
+            file.execute(*event)
+            file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return {"copy": copy.read_bytes()}
+
     def forgets(self, note, remains, folder):
         """Let a copy of the store write a note and delete it: what the disk holds then."""
         copy = folder / "copy.db"
@@ -154,6 +164,18 @@ class OnAServer:
             for value in row
         )
         return {"tables": dump, **self._written()}
+
+    def tells(self, event, remains, folder):
+        """As a table gives it; then it is gone."""
+        statement, given = event
+        for value in given:
+            literal = f"'\\x{value.hex()}'" if isinstance(value, bytes) else f"'{value}'"
+            statement = statement.replace("?", literal, 1)
+        self.place.rows(statement)
+        found = self.at_rest()["tables"]
+        self.place.rows("DELETE FROM events WHERE kind = 'planted'")
+        self.place.rows("DELETE FROM journal WHERE chain = 999999")
+        return {"tables": found}
 
     def forgets(self, note, remains, folder):
         put = "INSERT INTO records VALUES ('note', '{}', 1, '', NULL)"
@@ -467,3 +489,24 @@ def test_a_secret_within_base64_is_found(before):
 def test_a_deleted_row_is_found(remains, tmp_path):
     """What a database only forgot is still on the disk."""
     assert list(leaks([FIXED], remains.store.forgets(FIXED, remains, tmp_path)))
+
+
+WAITING = "INSERT INTO events (at, kind, masked, details) VALUES (1, 'planted', ?, ?)"
+SEALED = (
+    "INSERT INTO journal (chain, position, commitment, mac, salt, body)"
+    " VALUES (999999, 0, ?, ?, ?, ?)"
+)
+
+
+@pytest.mark.parametrize("secret", [FIXED, TESTER], ids=["code", "address"])
+def test_a_leak_in_the_journal_is_found(remains, tmp_path, secret):
+    """In an event that waits to be sealed, in its mask or its details, and in a sealed body."""
+    body = written(Event(at=now(), kind=Kind.CREATED, masked=secret))
+    details = json.dumps({"reason": f"sent to {secret}"})
+    for event in (
+        (WAITING, ("", details)),
+        (WAITING, (secret, "{}")),
+        (SEALED, (b"c", b"m", b"s", body)),
+    ):
+        assert list(leaks([secret], remains.store.tells(event, remains, tmp_path)))
+    assert not list(leaks([secret], {"as it was": body.replace(secret.encode(), b"")}))

@@ -129,6 +129,7 @@ stores.command("watchword.cli.store:migrate", name="migrate", help="Bring its sc
 _journal = "watchword.cli.journal"
 journals = App(name="journal", help="What happened, and proof that nothing of it was changed.")
 commands.command(journals)
+journals.command(f"{_journal}:show", name="show", help="Print the latest events in words.")
 journals.command(f"{_journal}:verify", name="verify", help="Say whether it is whole.")
 journals.command(f"{_journal}:export", name="export", help="Print it as JSON lines.")
 journals.command(f"{_journal}:erase", name="erase", help="Erase a person from it.")

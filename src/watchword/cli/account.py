@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from watchword.cli import accounts_aliyun, accounts_huawei
 from watchword.cli.demo import refuse_a_demo_in_public
-from watchword.cli.opened import ask
+from watchword.cli.opened import Deed, ask
 from watchword.cli.places import HERE, Where
 from watchword.cli.printing import AsJson, instant, print_json, print_table
 from watchword.cli.refusal import Misused
@@ -91,6 +91,7 @@ def create(
             no_partner=no_partner,
             phone=phone,
         ),
+        doing=lambda made: [Deed("account create", made.get("account_id") or made["domain_id"])],
     )
     _tell(made, json)
     return 0
@@ -126,6 +127,7 @@ def suspend(account: AccountId, /, *, dialect: Dialect, where: Where = HERE) -> 
     ask(
         where.settings(),
         lambda service: _directory(service, dialect).accounts.suspend(account, service.clock()),
+        doing=lambda _: [Deed("account suspend", account)],
     )
     print(f"Suspended {account}.")
     return 0
@@ -141,7 +143,7 @@ def resume(account: AccountId, /, *, dialect: Dialect, where: Where = HERE) -> i
             refuse_a_demo_in_public(settings)
         await accounts.resume(account, now)
 
-    ask(settings, resumed)
+    ask(settings, resumed, doing=lambda _: [Deed("account resume", account)])
     print(f"Resumed {account}.")
     return 0
 
@@ -156,7 +158,11 @@ def user(
     where: Where = HERE,
 ) -> int:
     """Add a user (huawei) with a password of its own, which is never shown again."""
-    made = ask(where.settings(), lambda service: BOOKS[dialect].add_user(service, account, name))
+    made = ask(
+        where.settings(),
+        lambda service: BOOKS[dialect].add_user(service, account, name),
+        doing=lambda made: [Deed("account user", made["user_id"])],
+    )
     _tell(made, json)
     return 0
 
@@ -165,21 +171,33 @@ def password(
     user: UserId, /, *, dialect: Dialect, json: AsJson = False, where: Where = HERE
 ) -> int:
     """Give a user (huawei) a new password. Its tokens end."""
-    changed = ask(where.settings(), lambda service: BOOKS[dialect].change_password(service, user))
+    changed = ask(
+        where.settings(),
+        lambda service: BOOKS[dialect].change_password(service, user),
+        doing=lambda _: [Deed("account password", user)],
+    )
     _tell(changed, json)
     return 0
 
 
 def disable(whom: Switched, /, *, dialect: Dialect, where: Where = HERE) -> int:
     """Deny a user, whose tokens end, or an access key everything."""
-    ask(where.settings(), lambda service: BOOKS[dialect].disable(service, whom))
+    ask(
+        where.settings(),
+        lambda service: BOOKS[dialect].disable(service, whom),
+        doing=lambda _: [Deed("account disable", whom)],
+    )
     print(f"Disabled {whom}.")
     return 0
 
 
 def enable(whom: Switched, /, *, dialect: Dialect, where: Where = HERE) -> int:
     """Let a disabled user or access key in again."""
-    ask(where.settings(), lambda service: BOOKS[dialect].enable(service, whom))
+    ask(
+        where.settings(),
+        lambda service: BOOKS[dialect].enable(service, whom),
+        doing=lambda _: [Deed("account enable", whom)],
+    )
     print(f"Enabled {whom}.")
     return 0
 
@@ -211,6 +229,7 @@ def key(
         lambda service: _directory(service, dialect).credentials.create_key(
             whose, service.clock(), ttl=ttl, note=note, pair=pair
         ),
+        doing=lambda made: [Deed("account key", made[0].id)],
     )
     told = {"ak": made.id} if pair else {"ak": made.id, "sk": secret}
     if made.expires_at:
@@ -232,6 +251,7 @@ def revoke(
         lambda service: _directory(service, dialect).credentials.revoke_key(
             access_key, service.clock()
         ),
+        doing=lambda _: [Deed("account revoke", access_key)],
     )
     print(f"Revoked {access_key}.")
     return 0

@@ -9,7 +9,7 @@ import msgspec
 from cyclopts import Parameter
 
 from watchword.cli.demo import refuse_a_demo_in_public
-from watchword.cli.opened import ask
+from watchword.cli.opened import Deed, ask
 from watchword.cli.places import HERE, Where
 from watchword.cli.printing import AsJson, print_json, print_table
 from watchword.cli.refusal import Misused
@@ -66,7 +66,11 @@ def create(
         )
         return await service.apps.app(client.app_id, now), client
 
-    app, client = ask(where.settings(), made)
+    app, client = ask(
+        where.settings(),
+        made,
+        doing=lambda pair: [Deed("app create", pair[1].id if pair[1] else "", pair[0].id)],
+    )
     if json:
         print_json({**_shown(app), **(_speaking(client) if client else {})})
     else:
@@ -118,7 +122,9 @@ def brand(
     """Change what messages call an app. Messages that are queued keep what they were sent under."""
     settings = where.settings()
     found = ask(
-        settings, lambda service: service.apps.set_brand(app, text, language, service.clock())
+        settings,
+        lambda service: service.apps.set_brand(app, text, language, service.clock()),
+        doing=lambda _: [Deed("app brand", app_id=app)],
     )
     print_json(_shown(found))
     return 0
@@ -126,7 +132,11 @@ def brand(
 
 def suspend(client: ClientId, /, *, where: Where = HERE) -> int:
     """Refuse a CIAM client's calls until it is resumed."""
-    ask(where.settings(), lambda service: service.ciam.clients.suspend(client, service.clock()))
+    ask(
+        where.settings(),
+        lambda service: service.ciam.clients.suspend(client, service.clock()),
+        doing=lambda _: [Deed("app suspend", client)],
+    )
     print(f"Suspended {client}.")
     return 0
 
@@ -141,7 +151,7 @@ def resume(client: ClientId, /, *, where: Where = HERE) -> int:
             refuse_a_demo_in_public(settings)
         await clients.resume(client, now)
 
-    ask(settings, resumed)
+    ask(settings, resumed, doing=lambda _: [Deed("app resume", client)])
     print(f"Resumed {client}.")
     return 0
 
@@ -168,7 +178,11 @@ def terms(
         "resend": resend,
     }
     given = {name: value for name, value in changes.items() if value is not None}
-    found = ask(where.settings(), lambda service: _changed(service, app, purpose, given, reset))
+    found = ask(
+        where.settings(),
+        lambda service: _changed(service, app, purpose, given, reset),
+        doing=lambda _: [Deed("app terms", app_id=app)],
+    )
     print_json(_shown(found))
     return 0
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from watchword.cli.opened import ask
+from watchword.cli.opened import Deed, ask
 from watchword.cli.places import HERE, Where
 from watchword.cli.printing import AsJson, instant, print_json, print_table
 
@@ -27,7 +27,11 @@ def pause(
     has expired by then is not sent."""
     from watchword.service.pause import pause
 
-    ask(where.settings(), lambda service: pause(service.store, channel, reason, service.clock()))
+    ask(
+        where.settings(),
+        lambda service: pause(service.store, channel, reason, service.clock()),
+        doing=lambda _: [Deed("channel pause", channel)],
+    )
     print(f"Paused {channel}: within a second nothing is begun, and what is sent waits.")
     return 0
 
@@ -37,7 +41,11 @@ def resume(channel: Channel, /, *, where: Where = HERE) -> int:
     from watchword.service.pause import resume
 
     settings = where.settings()
-    was_paused = ask(settings, lambda service: resume(service.store, channel, service.clock()))
+    was_paused = ask(
+        settings,
+        lambda service: resume(service.store, channel, service.clock()),
+        doing=lambda was_paused: [Deed("channel resume", channel)] if was_paused else [],
+    )
     print(f"Resumed {channel}." if was_paused else f"{channel} is not paused.")
     return 0
 

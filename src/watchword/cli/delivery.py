@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from watchword.cli.opened import ask
+from watchword.cli.opened import Deed, ask
 from watchword.cli.places import HERE, Where
 from watchword.cli.printing import AsJson, instant, print_json, print_table
 from watchword.cli.refusal import Misused, Refused
@@ -78,7 +78,12 @@ def settle(
             return None
         return await store.delivery_state(delivery)
 
-    if found := ask(where.settings(), lambda service: _known(delivery, settled(service))):
+    deed = Deed(f"delivery settle --as {as_}", str(delivery))
+    if found := ask(
+        where.settings(),
+        lambda service: _known(delivery, settled(service)),
+        doing=lambda stands: [] if stands else [deed],
+    ):
         raise Refused(
             f"Delivery {delivery} is {found}, not unknown: only what nobody knows the end of can "
             "be settled. See watchword delivery list."

@@ -116,7 +116,7 @@ _ENVIRONMENTS: dict[str, Callable[[str, Kept], dict[str, str]]] = {
 
 def credentials(settings: Settings) -> dict[str, Kept]:
     """The demo credentials: those kept in demo.json while the store knows them, else new ones."""
-    from watchword.cli.opened import ask
+    from watchword.cli.opened import Deed, ask
 
     refuse_a_demo_in_public(settings)
     with _alone(settings.folder):
@@ -130,7 +130,9 @@ def credentials(settings: Settings) -> dict[str, Kept]:
                 for dialect, (is_known, make) in _MAKERS.items()
             }
 
-        now = ask(settings, known_or_made)
+        now = ask(
+            settings, known_or_made, doing=lambda now: [Deed("demo")] if now != before else []
+        )
         if now != before:
             write(settings.folder / DEMO, now)
     return now

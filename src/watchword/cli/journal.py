@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from cyclopts import Parameter
 
+from watchword.cli.happened import in_words
 from watchword.cli.opened import ask
 from watchword.cli.places import HERE, Where
 from watchword.cli.printing import AsJson, print_json
 from watchword.cli.refusal import Misused, Refused
+from watchword.cli.tenants import OfApp
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Service
+    from watchword.service.read_journal import Lately
     from watchword.service.verify_journal import Report
 
+_MOST_SHOWN = 10_000
 Instant = Annotated[str | None, Parameter(help="As in 2026-03-02 or 2026-03-02T09:30:00; UTC.")]
 
 
@@ -37,6 +41,46 @@ def verify(*, json: AsJson = False, where: Where = HERE) -> int:
     else:
         _show(report)
     return int(not report.is_whole)
+
+
+def show(
+    *,
+    last: Annotated[int, Parameter(help="How many, the newest last.")] = 50,
+    app: OfApp = None,
+    to: Annotated[str | None, Parameter(help="Only of this phone or mailbox.")] = None,
+    json: AsJson = False,
+    where: Where = HERE,
+) -> int:
+    """Print the latest events in words, those not sealed yet, too."""
+    if not 1 <= last <= _MOST_SHOWN:
+        raise Misused(f"--last is 1 to {_MOST_SHOWN}.")
+    found = ask(where.settings(), lambda service: _lately(service, last, app, to))
+    if json:
+        print_json(found)
+        return 0
+    for event in found.events:
+        print(in_words(event))
+    if not found.events:
+        print("The journal tells nothing of this.")
+    if not found.is_all and len(found.events) < last:
+        print("There may be older ones: it was not read to its beginning.", file=sys.stderr)
+    return 0
+
+
+async def _lately(service: Service, last: int, app_id: str | None, to: str | None) -> Lately:
+    from watchword.service.read_inbox import meant
+    from watchword.service.read_journal import about, lately
+
+    now = service.clock()
+    if app_id:
+        await service.apps.app(app_id, now)  # or there is none
+    if to is None:
+        return await lately(
+            service.store, most=last, wanted=lambda event: app_id in (None, event.app_id)
+        )
+    app_ids = [app_id] if app_id else [app.id for app in await service.apps.apps(now)]
+    people = [service.house.guesses(one, person) for person in meant(to) for one in app_ids]
+    return await about(service.store, people, most=last)
 
 
 def export(

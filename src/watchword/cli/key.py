@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from watchword.cli.app import AppId
-from watchword.cli.opened import ask
+from watchword.cli.opened import Deed, ask
 from watchword.cli.places import HERE, Where
 from watchword.cli.printing import AsJson, print_json, print_table
 
@@ -40,7 +40,9 @@ def create(
         scopes = [Scope(name) for name in dict.fromkeys(scope)]
         return await service.apps.create_key(app, scopes, note=note, now=service.clock())
 
-    key, token = ask(where.settings(), made)
+    key, token = ask(
+        where.settings(), made, doing=lambda pair: [Deed("key create", pair[0].id, pair[0].app_id)]
+    )
     print_json({**_shown(key), "api_key": token}) if json else print(token)
     return 0
 
@@ -72,7 +74,11 @@ def revoke(
     where: Where = HERE,
 ) -> int:
     """Revoke an API key; a running server refuses it within a second."""
-    ask(where.settings(), lambda service: service.apps.revoke_key(key, service.clock()))
+    ask(
+        where.settings(),
+        lambda service: service.apps.revoke_key(key, service.clock()),
+        doing=lambda _: [Deed("key revoke", key)],
+    )
     print(f"Revoked {key}.")
     return 0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from watchword.cli.opened import ask
+from watchword.cli.opened import Deed, ask
 from watchword.cli.places import HERE, Where
 from watchword.cli.printing import AsJson, instant, print_json, print_table
 from watchword.cli.refusal import Refused
@@ -67,7 +67,7 @@ def rotate(
     settings = where.settings()
     one_machine = step is None and settings.address.is_embedded
     if step in (None, "add"):
-        print(ask(settings, _add))
+        print(ask(settings, _add, doing=lambda _: [Deed("keys rotate add")]))
     if step == "add" or (step is None and not one_machine):
         print(
             f"Next: copy {settings.keyring_path} to every machine, then run watchword keys rotate "
@@ -77,11 +77,12 @@ def rotate(
         print("The store is a file of this machine, so nothing has to be distributed.")
     if step == "activate" or one_machine:
         patience_s = KNOWN_IN_S if one_machine else 0.0
-        print(ask(settings, partial(_activate, force=force, patience_s=patience_s)))
+        activate = partial(_activate, force=force, patience_s=patience_s)
+        print(ask(settings, activate, doing=lambda _: [Deed("keys rotate activate")]))
     if step == "activate":
         print("Next: the same on every other machine, then watchword keys rotate reseal on one.")
     if step == "reseal" or one_machine:
-        ask(settings, _reseal)
+        ask(settings, _reseal, doing=lambda _: [Deed("keys rotate reseal")])
     if one_machine:
         print("Next: watchword keys retire, in a day or two: it says what still needs old keys.")
     return 0
@@ -96,7 +97,11 @@ def retire(
 ) -> int:
     """Remove old code and seal keys from this machine's ring, as far as nothing needs them; old
     journal keys stay, since the journal is verified with them."""
-    removed, kept = ask(where.settings(), lambda service: _retire(service, key, force=force))
+    removed, kept = ask(
+        where.settings(),
+        lambda service: _retire(service, key, force=force),
+        doing=lambda found: [Deed("keys retire", str(key or ""))] if found[0] else [],
+    )
     for line in removed:
         print(line)
     if kept:

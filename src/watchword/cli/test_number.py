@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from watchword.cli.app import AppId
-from watchword.cli.opened import ask
+from watchword.cli.opened import Deed, ask
 from watchword.cli.places import HERE, Where
 from watchword.cli.printing import AsJson, print_json, print_table
 from watchword.cli.refusal import Misused
@@ -41,7 +41,8 @@ def add(
         until = now + timedelta(days=days)
         return await service.apps.add_test_number(app, read(to), code, until, now)
 
-    _list(ask(where.settings(), added), as_json=False)
+    doing = [Deed("app test-number add", app_id=app)]
+    _list(ask(where.settings(), added, doing=lambda _: doing), as_json=False)
     return 0
 
 
@@ -59,7 +60,8 @@ def remove(app: AppId, to: To, /, *, where: Where = HERE) -> int:
 
         return await service.apps.remove_test_number(app, read(to), service.clock())
 
-    _list(ask(where.settings(), removed), as_json=False)
+    doing = [Deed("app test-number remove", app_id=app)]
+    _list(ask(where.settings(), removed, doing=lambda _: doing), as_json=False)
     return 0
 
 

@@ -51,6 +51,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     queued_at: datetime
     settled_at: datetime | None
+    due_at: datetime | None = None
+    """When it is looked at again; None once it is settled."""
 
 
 class Listed(Delivery, frozen=True, kw_only=True):

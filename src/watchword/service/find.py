@@ -1,24 +1,29 @@
-"""Find: what became of the codes of an address, and whether it would be sent another one now."""
+"""Find: what became of the codes of an address, and whether it would be sent another one now. What
+was swept since, the journal still tells."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from watchword.domain.app import App
 from watchword.domain.challenge import Challenge, State
-from watchword.domain.delivery import Delivery
+from watchword.domain.delivery import Delivery, DeliveryState
 from watchword.domain.destination import Destination
 from watchword.domain.failures import Failures
 from watchword.domain.quota import Scope, demand
-from watchword.errors import QuotaExceeded
+from watchword.errors import ChallengeNotFound, QuotaExceeded
 from watchword.ports import Store
 from watchword.service.house import House
+from watchword.service.pause import Pause, paused
+from watchword.service.read_journal import Happened, Lately, about, lately
 
 LATE = timedelta(seconds=15)
 """A lane that stands has left something due for longer than this."""
+MOST_EVENTS = 40
+"""So much of the journal is told; `watchword journal show` tells more."""
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +50,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     max_attempts: int
     deliveries: Sequence[Delivery]
+    waiting_before: dict[int, int] = {}
+    """By delivery: how many of its channel were queued before it and wait, too."""
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,13 +80,16 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """`standing_lanes` names channels whose lane hands nothing over, and since when."""
+    """`standing_lanes` names channels whose lane hands nothing over, and since when; `paused` those
+    where an operator wants it so. `events` are the journal's, of what is kept no more."""
 
     to: str
     now: datetime
     challenges: Sequence[Told]
     standings: Sequence[Standing]
     standing_lanes: dict[str, datetime]
+    paused: dict[str, Pause]
+    events: Lately
 
 
 async def find(
@@ -88,20 +98,69 @@ async def find(
     """The first of the meanings that was sent anything, else the first. Raises StoreUnavailable."""
     for to in meanings:
         owners = {world.house.guesses(world.app.id, to): world for world in worlds}
-        if challenges := await store.history(list(owners)):
+        challenges = await store.history(list(owners))
+        events = await _events(list(owners), {one.id for one in challenges}, store)
+        if challenges or events.events:
             break
     else:
-        to, challenges = meanings[0], ()
+        to, challenges, events = meanings[0], (), Lately(())
     return Found(
         to=to.masked,
         now=now,
         challenges=[await _told(one, store, now) for one in challenges],
         standings=[await _standing(world, to, now) for world in worlds],
         standing_lanes=await _standing_lanes(challenges, store, now),
+        paused=await _paused(challenges, store, now),
+        events=events,
     )
 
 
+async def find_challenge(
+    challenge_id: str, app_ids: Sequence[str], store: Store, *, now: datetime
+) -> Found:
+    """One challenge, whichever of these apps it is of; else what the journal tells of it. Where it
+    was sent to is not known, so neither is what holds there. Raises StoreUnavailable."""
+    for app_id in app_ids:
+        try:
+            challenge = await store.challenge(app_id, challenge_id)
+        except ChallengeNotFound:
+            continue
+        return Found(
+            to=challenge.masked,
+            now=now,
+            challenges=[await _told(challenge, store, now)],
+            standings=(),
+            standing_lanes=await _standing_lanes([challenge], store, now),
+            paused=await _paused([challenge], store, now),
+            events=Lately(()),
+        )
+
+    def is_of_it(event: Happened) -> bool:
+        return event.challenge_id == challenge_id and event.app_id in app_ids
+
+    events = await lately(store, most=MOST_EVENTS, wanted=is_of_it)
+    return Found(
+        to=next((event.masked for event in events.events if event.masked), ""),
+        now=now,
+        challenges=(),
+        standings=(),
+        standing_lanes={},
+        paused={},
+        events=events,
+    )
+
+
+async def _events(subjects: Sequence[bytes], known: Collection[str], store: Store) -> Lately:
+    """What the challenges that are known do not tell themselves."""
+    found = await about(store, subjects, most=10 * MOST_EVENTS)
+    untold = [event for event in found.events if event.challenge_id not in known]
+    is_all = found.is_all and len(untold) <= MOST_EVENTS
+    return Lately(untold[-MOST_EVENTS:], is_all=is_all)
+
+
 async def _told(challenge: Challenge, store: Store, now: datetime) -> Told:
+    deliveries = await store.deliveries(challenge.app_id, challenge.id)
+    waiting = [one for one in deliveries if one.state is DeliveryState.QUEUED]
     return Told(
         id=challenge.id,
         app_id=challenge.app_id,
@@ -114,7 +173,8 @@ async def _told(challenge: Challenge, store: Store, now: datetime) -> Told:
         closed_at=challenge.closed_at,
         attempts=challenge.attempts,
         max_attempts=challenge.max_attempts,
-        deliveries=await store.deliveries(challenge.app_id, challenge.id),
+        deliveries=deliveries,
+        waiting_before={one.id: await store.waiting_before(one) for one in waiting},
     )
 
 
@@ -123,6 +183,13 @@ async def _standing_lanes(
 ) -> dict[str, datetime]:
     due = {channel: await store.next_due(channel) for channel in {c.channel for c in challenges}}
     return {channel: at for channel, at in due.items() if at is not None and at + LATE < now}
+
+
+async def _paused(challenges: Sequence[Challenge], store: Store, now: datetime) -> dict[str, Pause]:
+    asked = {
+        channel: await paused(store, channel, now) for channel in {c.channel for c in challenges}
+    }
+    return {channel: pause for channel, pause in asked.items() if pause is not None}
 
 
 async def _standing(world: World, to: Destination, now: datetime) -> Standing:

@@ -44,13 +44,14 @@ def delivery_from(row: Any) -> Delivery:
         reason=row[6],
         queued_at=instant(row[7]),
         settled_at=maybe_instant(row[8]),
+        due_at=maybe_instant(row[9]),
     )
 
 
 def listed_from(row: Any) -> Listed:
     """A row of the `listed` statement."""
     known = msgspec.structs.asdict(delivery_from(row))
-    return Listed(**known, app_id=row[9], masked=row[10])
+    return Listed(**known, app_id=row[10], masked=row[11])
 
 
 def record_from(row: Any) -> Record:

@@ -3,8 +3,14 @@
 import json
 import os
 import socket
+from datetime import timedelta
 
 import pytest
+
+from tests.unit.cli.past import a_send, ago
+from watchword.cli.doctor import machine
+from watchword.ports import Troubles
+from watchword.stores.sqlite import SqliteStore
 
 PASSWORD = "correct horse battery staple"
 
@@ -137,3 +143,94 @@ def test_a_server_that_is_away_comes_with_what_to_look_at(shell, monkeypatch):
     monkeypatch.setenv("WATCHWORD_STORE", "postgresql://watchword@127.0.0.1:1/none")
     assert "See that the server runs" in shell("doctor")
     assert shell.code == 1
+
+
+CHECKS = {
+    *("settings", "disk", "clock", "server", "keyring", "keys", "store", "journal"),
+    *("providers", "outbox", "unknown", "locked", "demo", "lifetimes", "texts", "privacy"),
+    *("limits", "sandbox"),
+}
+
+
+@pytest.fixture
+def found(shell):
+    """What a check says, once or several times: its states and its words."""
+
+    def by_check(name):
+        seen = [one for one in shell.json("doctor") if one["check"] == name]
+        return [one["state"] for one in seen], " ".join(one["what"] for one in seen)
+
+    return by_check
+
+
+def test_every_finding_names_its_check(shell):
+    """Programs hold on to these names."""
+    settings(shell, "sandbox = true\n[policy]\nttl_s = 1200\n[limits]\nby_network = false\n")
+    shell("demo")
+    shell("keys", "rotate", "add")
+    shell.folder.chmod(0o755)
+    assert {one["check"] for one in shell.json("doctor")} == CHECKS
+
+
+def test_a_message_that_nobody_takes_is_broken(shell, found):
+    """And since when it is due; with it, the journal that nobody seals."""
+    ago(timedelta(minutes=2), a_send)(shell)
+    states, said = found("outbox")
+    assert sorted(states) == ["broken", "ok"]
+    assert "The sms lane stands" in said
+    assert "1 sms wait, the oldest for 12" in said
+    assert shell.code == 1
+    states, said = found("journal")
+    assert states == ["note"]
+    assert "start watchword serve or worker" in said
+
+
+def test_a_paused_channel_is_told_with_since_why_and_how_to_go_on(shell, found):
+    """What waits there is not broken: somebody wants it so."""
+    ago(timedelta(minutes=2), a_send)(shell)
+    shell("channel", "pause", "sms", "--reason", "the carrier asked.")
+    states, said = found("outbox")
+    assert sorted(states) == ["note", "ok"]
+    assert ": the carrier asked. 1 sms wait" in said
+    assert "watchword channel resume sms" in said
+    assert shell.code == 0
+
+
+def test_what_waits_for_a_person_is_told(shell, found, monkeypatch):
+    """The stores' own suite counts them; here is how it is said."""
+    shell("app", "create", "shop")
+    assert (found("unknown")[0], found("locked")[0]) == (["ok"], ["ok"])
+
+    async def troubles(self, budget, now):
+        return Troubles(unknown=2, locked=3)
+
+    monkeypatch.setattr(SqliteStore, "troubles", troubles)
+    assert "Of 2 messages" in found("unknown")[1]
+    assert "watchword delivery settle" in found("unknown")[1]
+    assert "3 destinations are locked: 100 codes in a row" in found("locked")[1]
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "words"),
+    [
+        (True, "ok", "kept right by NTP"),
+        (False, "note", "systemd-timesyncd or chrony"),
+        (None, "note", "see that NTP is at work"),
+    ],
+)
+def test_the_clock_is_told_as_the_system_tells_it(told, state, words):
+    finding = machine.judged_clock(told)
+    assert (finding.check, finding.state) == ("clock", state)
+    assert words in finding.what
+
+
+def test_the_system_is_asked_without_being_root():
+    """Whatever it says here, it is an answer."""
+    assert machine.is_synchronised() in (True, False, None)
+
+
+def test_a_doctor_changes_nothing_in_the_journal(shell):
+    shell("app", "create", "shop")
+    before = shell("journal", "show")
+    shell("doctor")
+    assert shell("journal", "show") == before

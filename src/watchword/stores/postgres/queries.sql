@@ -116,6 +116,20 @@ FROM found CROSS JOIN LATERAL (
           WHERE d.channel = found.channel AND due_at IS NOT NULL LIMIT $1) AS first) AS w
 WHERE found.channel IS NOT NULL AND w.messages > 0;
 
+-- name: waiting_before
+SELECT count(*) FROM (
+    SELECT id FROM watchword.deliveries
+    WHERE channel = $1 AND due_at IS NOT NULL AND id < $2 LIMIT $3) AS before;
+
+-- name: troubles
+-- Of the newest deliveries, those whose end nobody knows; of some destinations, those with so many
+-- wrong codes in a row, the last of them late enough.
+SELECT (SELECT count(*) FROM (
+            SELECT state, settled_at FROM watchword.deliveries ORDER BY id DESC LIMIT $1) AS newest
+        WHERE state = 'unknown' AND settled_at > $2),
+       (SELECT count(*) FROM (SELECT streak, idle_at FROM watchword.destinations LIMIT $1) AS any_of
+        WHERE streak >= $3 AND idle_at > $4);
+
 -- name: unswept
 -- The ends of the oldest challenge, key and record: three looks at an index.
 SELECT (SELECT min(expires_at) FROM watchword.challenges),
@@ -123,7 +137,8 @@ SELECT (SELECT min(expires_at) FROM watchword.challenges),
        (SELECT min(expires_at) FROM watchword.records WHERE expires_at IS NOT NULL);
 
 -- name: deliveries
-SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at
+SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at,
+       d.due_at
 FROM watchword.challenges c LEFT JOIN watchword.deliveries d ON c.serial = d.challenge
 WHERE c.serial = $1 AND c.id = $2 AND c.app_id = $3 ORDER BY d.id;
 
@@ -132,7 +147,7 @@ SELECT state FROM watchword.deliveries WHERE id = $1;
 
 -- name: listed
 SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at,
-       c.app_id, c.masked
+       d.due_at, c.app_id, c.masked
 FROM watchword.deliveries d JOIN watchword.challenges c ON c.serial = d.challenge
 WHERE d.state = $1 ORDER BY d.id DESC LIMIT $2;
 

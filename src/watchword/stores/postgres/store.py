@@ -21,7 +21,7 @@ from watchword.domain.delivery import (
     Turns,
 )
 from watchword.domain.event import Chain, Entry, Event
-from watchword.domain.failures import Failures
+from watchword.domain.failures import Budget, Failures
 from watchword.domain.quota import Demand
 from watchword.errors import (
     ChallengeClosed,
@@ -49,11 +49,12 @@ from watchword.ports import (
     Remark,
     Sealed,
     Swept,
+    Troubles,
     Unsealed,
     Waiting,
     Write,
 )
-from watchword.stores._condition import MOST_COUNTED, unswept_since
+from watchword.stores._condition import MOST_COUNTED, troubles_asked, unswept_since
 from watchword.stores._instants import instant, maybe_instant, maybe_micros, micros, span
 from watchword.stores._rows import (
     KEPT,
@@ -316,6 +317,11 @@ class PostgresStore:
             )
         )
 
+    async def waiting_before(self, delivery: Delivery) -> int:
+        asked = (delivery.channel, delivery.id, MOST_COUNTED)
+        ((count,),) = await self._look("waiting_before", *asked)
+        return int(count)
+
     async def listed(self, state: DeliveryState, *, most: int) -> Sequence[Listed]:
         return [listed_from(row) for row in await self._look("listed", state.value, most)]
 
@@ -524,6 +530,10 @@ class PostgresStore:
         ]
         since = unswept_since(*map(maybe_instant, ends), kept=KEPT, now=now)
         return Condition(waiting, since)
+
+    async def troubles(self, budget: Budget, now: datetime) -> Troubles:
+        ((unknown, locked),) = await self._look("troubles", *troubles_asked(budget, now))
+        return Troubles(unknown, locked)
 
     async def examine(self) -> Sequence[Remark]:
         await self._measure()

@@ -206,6 +206,19 @@ SELECT messages, (SELECT queued_at FROM deliveries WHERE id = first)
 FROM (SELECT count(*) AS messages, min(id) AS first
       FROM (SELECT id FROM deliveries WHERE channel = ? AND due_at IS NOT NULL LIMIT ?));
 
+-- name: waiting_before
+-- How many unsettled deliveries of a channel were queued before one, by the index alone.
+SELECT count(*) FROM (
+    SELECT id FROM deliveries WHERE channel = ? AND due_at IS NOT NULL AND id < ? LIMIT ?);
+
+-- name: troubles
+-- Of the newest deliveries, those whose end nobody knows; of some destinations, those with so many
+-- wrong codes in a row, the last of them late enough.
+SELECT (SELECT count(*) FROM (SELECT state, settled_at FROM deliveries ORDER BY id DESC LIMIT ?1)
+        WHERE state = 'unknown' AND settled_at > ?2),
+       (SELECT count(*) FROM (SELECT streak, idle_at FROM failures WHERE network = x'' LIMIT ?1)
+        WHERE streak >= ?3 AND idle_at > ?4);
+
 -- name: unswept
 -- The ends of the oldest challenge, key and record: three looks at an index.
 SELECT (SELECT min(expires_at) FROM challenges),
@@ -213,7 +226,8 @@ SELECT (SELECT min(expires_at) FROM challenges),
        (SELECT min(expires_at) FROM records WHERE expires_at IS NOT NULL);
 
 -- name: deliveries
-SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at
+SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at,
+       d.due_at
 FROM challenges c LEFT JOIN deliveries d ON c.serial = d.challenge
 WHERE c.serial = ? AND c.id = ? AND c.app_id = ? ORDER BY d.id;
 
@@ -222,7 +236,7 @@ SELECT state FROM deliveries WHERE id = ?;
 
 -- name: listed
 SELECT d.id, c.id, d.channel, d.provider, d.state, d.tries, d.reason, d.queued_at, d.settled_at,
-       c.app_id, c.masked
+       d.due_at, c.app_id, c.masked
 FROM deliveries d JOIN challenges c ON c.serial = d.challenge
 WHERE d.state = ? ORDER BY d.id DESC LIMIT ?;
 

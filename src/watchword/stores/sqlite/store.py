@@ -22,7 +22,7 @@ from watchword.domain.delivery import (
     Turns,
 )
 from watchword.domain.event import Chain, Entry, Event
-from watchword.domain.failures import Failures
+from watchword.domain.failures import Budget, Failures
 from watchword.domain.quota import Demand
 from watchword.errors import ChallengeNotFound, StoreUnavailable
 from watchword.ports import (
@@ -40,9 +40,11 @@ from watchword.ports import (
     Remark,
     Sealed,
     Swept,
+    Troubles,
     Unsealed,
     Write,
 )
+from watchword.stores._condition import MOST_COUNTED, troubles_asked
 from watchword.stores._instants import instant, maybe_instant, micros
 from watchword.stores._rows import (
     PAGE,
@@ -184,6 +186,11 @@ class SqliteStore:
         return await self._writer.run(
             lambda cursor: cursor.execute(SQL["settle_told"], told).rowcount == 1
         )
+
+    async def waiting_before(self, delivery: Delivery) -> int:
+        asked = (delivery.channel, delivery.id, MOST_COUNTED)
+        ((count,),) = await self._rows("waiting_before", asked)
+        return int(count)
 
     async def listed(self, state: DeliveryState, *, most: int) -> Sequence[Listed]:
         rows = await self._read(
@@ -367,6 +374,10 @@ class SqliteStore:
 
     async def condition(self, now: datetime) -> Condition:
         return await self._read(lambda cursor: condition(cursor, now))
+
+    async def troubles(self, budget: Budget, now: datetime) -> Troubles:
+        (found,) = await self._rows("troubles", troubles_asked(budget, now))
+        return Troubles(*found)
 
     async def examine(self) -> Sequence[Remark]:
         mode, level = await self._read(_durability)
