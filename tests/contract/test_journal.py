@@ -24,12 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 def scribe(acts, keep=None):
-    return Scribe(acts.store, acts.ring, lambda: acts.now, keep=keep, webhooks=none)
-
-
-async def none(_):
-    """No app has a webhook."""
-    return []
+    return Scribe(acts.store, acts.ring, lambda: acts.now, keep=keep)
 
 
 async def sealed(hand):

@@ -25,8 +25,11 @@ from watchword.domain.event import (
 from watchword.domain.keys import KeyRing
 from watchword.domain.webhook import Webhook
 from watchword.errors import KeyUnknown, StoreUnavailable
-from watchword.ports import Clock, Store
+from watchword.ports import Clock, NewNotice, Store
 from watchword.service.notify import notices
+
+Known = Callable[[datetime], Awaitable[Sequence[Webhook]]]
+"""The webhooks there are, as of now."""
 
 HANDFUL = 200
 _REST_S = 0.5
@@ -45,7 +48,7 @@ class Scribe:
         clock: Clock,
         *,
         keep: timedelta | None,
-        webhooks: Callable[[datetime], Awaitable[Sequence[Webhook]]],
+        webhooks: Known | None = None,
     ) -> None:
         self._store, self._keys, self._clock, self._keep = store, keys, clock, keep
         self._webhooks = webhooks
@@ -153,7 +156,7 @@ class Scribe:
             longer, entry = appended(longer, event, self._keys)
             entries.append(entry)
         longer = signed(msgspec.structs.replace(longer, standing=standing), self._keys)
-        told = notices(events, await self._webhooks(self._clock())) if numbers else ()
+        told = await self._notices(events) if numbers else ()
         try:
             if await self._store.seal(longer, entries, numbers, told):
                 self._chain = longer
@@ -163,6 +166,12 @@ class Scribe:
             self._chain = None
             raise
         await asyncio.sleep(0)
+
+    async def _notices(self, events: Sequence[Event]) -> Sequence[NewNotice]:
+        """What webhooks are to be told of them."""
+        if self._webhooks is None:
+            return ()
+        return notices(events, await self._webhooks(self._clock()))
 
     def _knows(self, chain: Chain) -> bool:
         try:
