@@ -130,7 +130,7 @@ def _delivery(delivery: Delivery, told: Told, found: Found) -> str:
     if delivery.state.is_settled:
         return said
     if before := told.waiting_before.get(delivery.id):
-        said += f" {before} messages of {delivery.channel} were queued before it and wait, too."
+        said += f" Queued on {delivery.channel} before it, and waiting too: {before}."
     if pause := found.paused.get(delivery.channel):
         why = f": {pause.reason.rstrip('.')}" if pause.reason else ""
         return (
