@@ -162,7 +162,10 @@ async def _losses(found: _Restoring, now: datetime) -> list[Loss]:
 
 def _lacks_its_ring(settings: Settings, census: Census, losses: list[Loss]) -> ConfigInvalid:
     path = settings.keyring_path
-    where = f"{path} is another one" if path.exists() else f"there is none in {path}"
+    where = f"there is no {path}"
+    if path.exists():
+        there = keyring.ring(keyring.read(path)).fingerprint
+        where = f"{path} is another one ({there})"
     heading = _LOST.format(whose=census.fingerprint, where=where)
     told = [f"{loss.amount} {loss.what}" for loss in losses]
     return ConfigInvalid([*told, _STAYS, _GO_ON], heading=heading)
