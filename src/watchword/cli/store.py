@@ -89,7 +89,8 @@ def restore(
     if json:
         print_json(restored)
         return 0
-    print(f"Restored {path} to {settings.address}.")
+    place = settings.store_path if settings.address.is_embedded else settings.address
+    print(f"Restored {path} to {place}.")
     print(_in_brief(restored.census))
     print(
         f"Ended what was open: {restored.cancelled} challenges, {restored.dropped} messages that "
