@@ -250,8 +250,10 @@ def grow(house):
 @contextmanager
 def backing_up(house, file):
     process = subprocess.Popen(
-        [WATCHWORD, "store", "backup", file, "--data", house.folder]
-        + programs(house.place.kind, "pg-dump"),
+        [
+            *(WATCHWORD, "store", "backup", file, "--data", house.folder),
+            *programs(house.place.kind, "pg-dump"),
+        ],
         env=house.environment(),
         stdout=subprocess.DEVNULL,
     )
@@ -267,8 +269,10 @@ def stopped(process, file):
     """Stop it, and whoever it started, once some of the copy is there."""
     drafts = f".{file.name}.*"
     eventually(
-        lambda: process.poll() is not None
-        or any(draft.stat().st_size for draft in file.parent.glob(drafts)),
+        lambda: (
+            process.poll() is not None
+            or any(draft.stat().st_size for draft in file.parent.glob(drafts))
+        ),
         "a beginning",
     )
     assert process.poll() is None, "it was over before it could be stopped"

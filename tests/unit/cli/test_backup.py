@@ -92,8 +92,8 @@ def test_with_its_ring_nothing_is_lost(shell, neighbour, backup):
     for words in (("app", "list"), ("key", "list")):
         assert neighbour(*words) == shell(*words)
     for dialect in ("huawei", "aliyun"):
-        words = ("account", "list", "--dialect", dialect)
-        assert neighbour(*words) == shell(*words)
+        listed = ("account", "list", "--dialect", dialect)
+        assert neighbour(*listed) == shell(*listed)
 
 
 def test_an_older_copy_of_its_ring_is_told_from_a_lost_one(shell, neighbour, tmp_path):

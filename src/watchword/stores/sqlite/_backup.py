@@ -107,8 +107,7 @@ def _back_up(path: Path, into: Path, tell: Tell, stopped: threading.Event) -> Ce
         with closing(connect(path)) as connection:
             connection.set_progress_handler(_look(connection, draft, tell, stopped), _STEPS)
             patiently(lambda: connection.execute("VACUUM INTO ?", (str(draft),)))
-        with closing(sqlite3.connect(draft, isolation_level=None)) as copy:
-            copy.execute("PRAGMA synchronous = FULL")
+        with closing(connect(draft)) as copy:
             copy.execute(f"PRAGMA application_id = {BACKUP}")
             _refuse_broken(copy, draft)
             census = _census(copy)
@@ -136,11 +135,8 @@ def _look(
 def _unpack(backup: Path, draft: Path) -> Census:
     with backup.open("rb") as given, draft.open("wb") as copy:
         shutil.copyfileobj(given, copy, 1 << 20)
-    with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
-        try:
-            (mark,) = connection.execute("PRAGMA application_id").fetchone()
-        except sqlite3.DatabaseError:
-            mark = None
+    with closing(_connected(backup, draft)) as connection:
+        (mark,) = connection.execute("PRAGMA application_id").fetchone()
         if mark != BACKUP:
             raise BackupRefused(f"{backup} is no backup that watchword store backup made.")
         _refuse_broken(connection, backup)
@@ -150,6 +146,13 @@ def _unpack(backup: Path, draft: Path) -> Census:
         connection.execute("PRAGMA application_id = 0")
     prepare(draft)
     return census
+
+
+def _connected(backup: Path, draft: Path) -> sqlite3.Connection:
+    try:
+        return connect(draft)
+    except sqlite3.DatabaseError as error:
+        raise BackupRefused(f"{backup} is no backup, or damaged: {error}.") from error
 
 
 def _refuse_broken(connection: sqlite3.Connection, path: Path) -> None:
