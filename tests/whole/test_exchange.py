@@ -103,6 +103,7 @@ def test_the_inbox_lists_what_arrived(house):
 
 def test_an_inbox_without_messages_prints_nothing(house):
     """A script reads an empty answer, not an error."""
+    house.run("app", "list")
     for words in (["last"], ["last", "--code"], ["list"]):
         found = house.run("inbox", *words)
         assert (found.returncode, found.stdout) == (0, "")

@@ -19,7 +19,7 @@ from watchword.stores import sqlite
 if TYPE_CHECKING:
     from watchword.stores import postgres
 
-_KEYRING, _FINGERPRINT = "keyring", "fingerprint"
+KEYRING, FINGERPRINT = "keyring", "fingerprint"
 
 
 class Stage(Enum):
@@ -48,7 +48,7 @@ async def opened(settings: Settings) -> AsyncIterator[Store]:
     else:
         from watchword.stores import postgres  # its driver is loaded only where it is used
 
-        store = await postgres.PostgresStore.open(settings.address.whole, _terms(settings))
+        store = await postgres.PostgresStore.open(settings.address.whole, terms(settings))
     try:
         yield store
     finally:
@@ -62,7 +62,7 @@ async def migrate(settings: Settings) -> tuple[int, int]:
         return await sqlite.migrate(settings.store_path)
     from watchword.stores import postgres
 
-    return await postgres.migrate(settings.address.whole, _terms(settings))
+    return await postgres.migrate(settings.address.whole, terms(settings))
 
 
 async def ring(settings: Settings, store: Store, now: datetime) -> KeyRing:
@@ -99,10 +99,10 @@ async def _is_made(settings: Settings) -> bool:
         return path.is_file() and path.stat().st_size > 0
     from watchword.stores import postgres
 
-    return await postgres.exists(settings.address.whole, _terms(settings))
+    return await postgres.exists(settings.address.whole, terms(settings))
 
 
-def _terms(settings: Settings) -> postgres.Terms:
+def terms(settings: Settings) -> postgres.Terms:
     from watchword.stores import postgres
 
     given = settings.postgresql
@@ -138,12 +138,12 @@ def _stale(settings: Settings, lacks: Sequence[str]) -> str:
 
 async def _pin(keys: KeyRing, store: Store, now: datetime) -> bytes | None:
     """Keep the ring's fingerprint, unless another is kept; which is it now?"""
-    pinned = Write(kind=_KEYRING, key=_FINGERPRINT, version=0, body=keys.fingerprint.encode())
+    pinned = Write(kind=KEYRING, key=FINGERPRINT, version=0, body=keys.fingerprint.encode())
     with suppress(RecordConflict):
         await store.write([pinned], now)
     return await _pinned(store, now)
 
 
 async def _pinned(store: Store, now: datetime) -> bytes | None:
-    found = await store.record(_KEYRING, _FINGERPRINT, now)
+    found = await store.record(KEYRING, FINGERPRINT, now)
     return found.body if found else None

@@ -124,7 +124,10 @@ webhooks.command(f"{_webhook}:remove", name="remove", help="Forget a webhook.")
 
 stores = App(name="store", help="Look after the store.")
 commands.command(stores)
-stores.command("watchword.cli.store:migrate", name="migrate", help="Bring its schema up to date.")
+_store = "watchword.cli.store"
+stores.command(f"{_store}:migrate", name="migrate", help="Bring its schema up to date.")
+stores.command(f"{_store}:backup", name="backup", help="Write it into a file, while servers run.")
+stores.command(f"{_store}:restore", name="restore", help="Make a new one of a backup.")
 
 _journal = "watchword.cli.journal"
 journals = App(name="journal", help="What happened, and proof that nothing of it was changed.")

@@ -154,6 +154,7 @@ def _show(report: Report) -> None:
         (report.open, "open: a process still writes there"),
         (report.unmarked, "ended without a mark: its process was killed or lost the store"),
         (report.dropped, "dropped, for its time was over"),
+        (report.unproven, "not verified: from a backup restored without its key ring"),
     ):
         if numbers:
             print(f"{_named(numbers)}: {what}.")

@@ -46,11 +46,13 @@ class Kind(StrEnum):
 
 
 class Standing(StrEnum):
-    """How far a chain has come; what retention dropped leaves its chain's row behind."""
+    """How far a chain has come; what retention dropped leaves its chain's row behind. An unproven
+    one came from a backup whose key ring is lost: it can be read, and no more."""
 
     OPEN = "open"
     CLOSED = "closed"
     DROPPED = "dropped"
+    UNPROVEN = "unproven"
     ROLL = "roll"
 
 

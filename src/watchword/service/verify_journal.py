@@ -38,7 +38,8 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What was found. `unmarked` chains ended without a mark: their process was killed."""
+    """What was found. `unmarked` chains ended without a mark: their process was killed. Nobody can
+    say of `unproven` ones whether they are whole: the ring they were sealed under is lost."""
 
     events: int = 0
     erased: int = 0
@@ -46,6 +47,7 @@ class Report(msgspec.Struct, kw_only=True):
     open: list[int] = []
     unmarked: list[int] = []
     dropped: list[int] = []
+    unproven: list[int] = []
     unsealed: int = 0
     is_late: bool = False
     faults: list[Fault] = []
@@ -108,6 +110,9 @@ class _Walk:
             self._tell(chain.number, None, "its row was altered")
         if chain.standing is Standing.DROPPED:
             self._report.dropped.append(chain.number)
+            return
+        if chain.standing is Standing.UNPROVEN:
+            self._report.unproven.append(chain.number)
             return
         found: list[Fault] = []
         before, self._report.faults = self._report.faults, found

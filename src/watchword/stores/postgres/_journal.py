@@ -63,8 +63,11 @@ def notice_arrays(notices: Sequence[NewNotice]) -> tuple[list[Any], ...]:
 
 
 async def scrub(address: str, terms: Terms) -> None:
-    """Write each table anew without its dead rows, its statistics too. Raises StoreUnavailable."""
+    """Write each table anew without its dead rows, its statistics too. Raises StoreUnavailable,
+    also while a backup reads: acts would queue behind us for as long as we wait for it."""
     async with visiting(address, terms) as connection:
+        if not terms.pgbouncer:
+            await connection.execute("SET lock_timeout = '1s'")
         for table in _TABLES:
             await connection.execute(f"VACUUM (FULL, ANALYZE) watchword.{table}")
         if await _may_checkpoint(connection):

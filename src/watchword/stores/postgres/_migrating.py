@@ -56,6 +56,12 @@ async def migrate(address: str, terms: Terms = Terms()) -> tuple[int, int]:  # n
     return before, len(steps)
 
 
+async def bring_up_to_date(connection: Any, before: int) -> None:
+    """What is restored and has no version yet, so that nobody uses it."""
+    async with connection.transaction():
+        await _apply(connection, before, migrations(__package__))
+
+
 @asynccontextmanager
 async def visiting(address: str, terms: Terms) -> AsyncIterator[Any]:
     """A connection of one's own, that may take its time once it stands."""
@@ -86,7 +92,13 @@ def _refuse_an_old_server(connection: Any) -> None:
 async def _version(connection: Any) -> int:
     if not await connection.fetchval(_IS_MADE):
         return 0
-    return int(await connection.fetchval("SELECT version FROM watchword.house"))
+    version = await connection.fetchval("SELECT version FROM watchword.house")
+    if version is None:
+        raise StoreUnavailable(
+            "A backup is being restored into this database. Where that was broken off: drop its "
+            "schema watchword, and run watchword store restore again."
+        )
+    return int(version)
 
 
 async def _apply(connection: Any, before: int, steps: list[str]) -> None:

@@ -361,6 +361,7 @@ SELECT chain, position FROM watchword.journal WHERE subject = ANY ($1);
 -- name: erase
 SELECT events, challenges, deliveries FROM watchword.erase($1, $2, $3, $4);
 
+<<<<<<< HEAD
 -- name: due_notices
 -- Each webhook that anything waits for, found by one step into the index apiece.
 WITH RECURSIVE waiting (webhook) AS (
@@ -390,3 +391,43 @@ DELETE FROM watchword.notices WHERE webhook = $1 AND at <= $2;
 
 -- name: waiting_notices
 SELECT webhook, count(*) FROM watchword.notices GROUP BY webhook;
+=======
+-- name: last_send
+SELECT opened_at FROM watchword.challenges ORDER BY serial DESC LIMIT 1;
+
+-- name: pinned_ring
+SELECT body FROM watchword.records WHERE kind = 'keyring' AND key = 'fingerprint';
+
+-- name: settle_begun
+-- Nobody can tell whether what a backup finds begun has arrived.
+UPDATE watchword.deliveries SET state = 'unknown', reason = 'restored from a backup', code = '',
+       recipient = '', due_at = NULL, settled_at = $1 WHERE state = 'sending';
+
+-- name: settle_waiting
+-- It may have been handed over since.
+UPDATE watchword.deliveries
+SET state = CASE WHEN expires_at <= $1 THEN 'expired' ELSE 'cancelled' END,
+    reason = 'restored from a backup', code = '', recipient = '', due_at = NULL, settled_at = $1
+WHERE state IN ('queued', 'leased');
+
+-- name: close_all
+-- Their codes may have been used since.
+UPDATE watchword.challenges
+SET state = CASE WHEN expires_at <= $1 THEN 'expired' ELSE 'cancelled' END,
+    closed_at = least(expires_at, $1), digests = '{}', drawn_at = '{}', dies_at = '{}', sealed = '{}'
+WHERE state = 'pending';
+
+-- name: forget_kinds
+-- A kind that ends in a percent sign means all that begin so.
+DELETE FROM watchword.records WHERE kind LIKE ANY ($1);
+
+-- name: counters
+SELECT (SELECT count(*) FROM (SELECT DISTINCT counter, kind FROM watchword.trails) t)
+     + (SELECT count(DISTINCT counter) FROM watchword.tallies)
+     + (SELECT count(*) FROM watchword.failures)
+     + (SELECT count(*) FROM watchword.destinations WHERE streak > 0);
+
+-- name: open_house
+-- From now on servers find a store.
+INSERT INTO watchword.house VALUES ($1);
+>>>>>>> ed6c521ad5801ed2f00caf6bfb489b7845cf1e54

@@ -21,6 +21,9 @@ _PAGE_BYTES = 2048
 """Half the usual: a send writes to scattered pages, and each goes to the log whole."""
 _LOOK_CACHE_KIB = 2 * 1024
 _CHECKPOINT_PAGES = 16_000
+BACKUP = 0x77776261
+"""What marks a backup, as SQLite's application_id; "wwba" in ASCII. What was open in it is still
+open there, so that no server may use it as it is."""
 
 # sqlite3 looks for an adapter of every blob it is given, and finds out at length that there is
 # none: this one gives the blob back.
@@ -74,7 +77,8 @@ def prepare(path: Path) -> tuple[int, int]:
     """Make the file if there is none, readable to its owner only, and bring its schema up to date.
     Gives the versions from which and to which.
 
-    Raises StoreUnavailable when a newer watchword has been here, or one from before 0.1.0.
+    Raises StoreUnavailable when a newer watchword has been here, or one from before 0.1.0, and
+    where it is a backup.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -82,6 +86,7 @@ def prepare(path: Path) -> tuple[int, int]:
     try:
         patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
         _refuse_a_draft(connection)
+        _refuse_a_backup(connection)
         versions = _migrate(connection)
         connection.execute("COMMIT")
         return versions
@@ -112,6 +117,14 @@ def _refuse_a_draft(connection: sqlite3.Connection) -> None:
     columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(challenges)")}
     if columns and "serial" not in columns:
         raise StoreUnavailable("This file is older than 0.1.0; begin with another data folder.")
+
+
+def _refuse_a_backup(connection: sqlite3.Connection) -> None:
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    if mark == BACKUP:
+        raise StoreUnavailable(
+            "This file is a backup: move it elsewhere, then run watchword store restore on it."
+        )
 
 
 def split(script: str) -> list[str]:

@@ -435,3 +435,32 @@ SELECT serial, id FROM challenges WHERE destination = ?;
 
 -- name: erase_answers
 DELETE FROM onces WHERE instr(answer, CAST(? AS BLOB)) > 0;
+
+-- name: last_send
+SELECT opened_at FROM challenges ORDER BY serial DESC LIMIT 1;
+
+-- name: pinned_ring
+SELECT body FROM records WHERE kind = 'keyring' AND key = 'fingerprint';
+
+-- name: settle_begun
+-- Nobody can tell whether what a backup finds begun has arrived.
+UPDATE deliveries SET state = 'unknown', reason = 'restored from a backup', code = x'',
+       recipient = x'', due_at = NULL, settled_at = ? WHERE state = 'sending';
+
+-- name: settle_waiting
+-- It may have been handed over since.
+UPDATE deliveries SET state = iif(expires_at <= ?, 'expired', 'cancelled'),
+       reason = 'restored from a backup', code = x'', recipient = x'', due_at = NULL, settled_at = ?
+WHERE state IN ('queued', 'leased');
+
+-- name: close_all
+-- Their codes may have been used since.
+UPDATE challenges SET state = iif(expires_at <= ?1, 'expired', 'cancelled'), draws = x'90',
+       closed_at = min(expires_at, ?2) WHERE state = 'pending';
+
+-- name: forget_kind
+DELETE FROM records WHERE kind GLOB ?;
+
+-- name: counters
+SELECT (SELECT count(DISTINCT counter) FROM spent) + (SELECT count(*) FROM tallies)
+     + (SELECT count(*) FROM failures);

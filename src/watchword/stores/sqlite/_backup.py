@@ -1,0 +1,223 @@
+"""A backup of the file while it is in use, and a new file made of a backup.
+
+VACUUM INTO reads one snapshot, so writers never wait for it and it never begins anew; what they
+write meanwhile stays in the log until it is done. The copy has no free pages: what was wiped in the
+store is in no byte of it. It bears a mark, and no server opens it before `restoring` took it away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from watchword.errors import StoreUnavailable
+from watchword.stores._backups import (
+    TABLES,
+    BackupRefused,
+    Census,
+    drafted,
+    placed,
+    refuse_what_is_there,
+)
+from watchword.stores._instants import instant, micros
+from watchword.stores.sqlite._connection import (
+    BACKUP,
+    connect,
+    migrations,
+    patiently,
+    prepare,
+)
+from watchword.stores.sqlite._queries import SQL
+from watchword.stores.sqlite.store import SqliteStore
+
+Tell = Callable[[float], None]
+"""Called now and then with the share that is done."""
+_STEPS = 20_000
+"""Of SQLite's machine, between two looks at how far it has come."""
+
+
+async def back_up(path: Path, into: Path, tell: Tell) -> Census:
+    """Write what the store holds at this moment into a new file. Raises BackupRefused,
+    StoreUnavailable, OSError."""
+    stopped = threading.Event()
+    try:
+        return await asyncio.to_thread(_back_up, path, into, tell, stopped)
+    except asyncio.CancelledError:
+        stopped.set()  # the thread finds it at its next look, and takes the draft away
+        raise
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"The store cannot be backed up: {error}.") from error
+
+
+class Restoring:
+    """A file that is not yet where a server looks for it."""
+
+    def __init__(self, draft: Path, store: SqliteStore, census: Census) -> None:
+        self.store, self.census, self._draft = store, census, draft
+
+    @property
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def settle(self, kinds: Sequence[str], now: datetime) -> tuple[int, int, int]:
+        """End in one act what was open: challenges, messages that waited, and hand-overs that had
+        begun; how many each. Records of these kinds go, too."""
+        return await asyncio.to_thread(_settle, self._draft, kinds, now)
+
+    async def forget(self, kinds: Sequence[str]) -> None:
+        """Delete, in one act, all that is found by keyed digests, and all records of these kinds;
+        a star ends a kind of which all that begin so are meant."""
+        await asyncio.to_thread(_forget, self._draft, kinds)
+
+    async def counted(self) -> int:
+        """How many counters of limits and failures there are."""
+        return await asyncio.to_thread(_counted, self._draft)
+
+
+@asynccontextmanager
+async def restoring(backup: Path, path: Path) -> AsyncIterator[Restoring]:
+    """A new store made of a backup, in its place when the block ends; nothing stays where it fails.
+
+    Raises BackupRefused, StoreUnavailable, OSError.
+    """
+    refuse_what_is_there(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with drafted(path) as draft:
+        try:
+            census = await asyncio.to_thread(_unpack, backup, draft)
+            store = await SqliteStore.open(draft)
+        except sqlite3.Error as error:
+            raise BackupRefused(f"{backup} cannot be restored: {error}.") from error
+        try:
+            yield Restoring(draft, store, census)
+        finally:
+            await store.close()
+        await asyncio.to_thread(_finish, draft, path)
+
+
+def _back_up(path: Path, into: Path, tell: Tell, stopped: threading.Event) -> Census:
+    refuse_what_is_there(into)
+    with drafted(into) as draft:
+        with closing(connect(path)) as connection:
+            connection.set_progress_handler(_look(connection, draft, tell, stopped), _STEPS)
+            patiently(lambda: connection.execute("VACUUM INTO ?", (str(draft),)))
+        with closing(connect(draft)) as copy:
+            copy.execute(f"PRAGMA application_id = {BACKUP}")
+            _refuse_broken(copy, draft)
+            census = _census(copy)
+        placed(draft, into)
+    return census
+
+
+def _look(
+    connection: sqlite3.Connection, draft: Path, tell: Tell, stopped: threading.Event
+) -> Callable[[], int]:
+    """How far it has come, by the size of the copy; not 0 ends it."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    whole = max(1, (pages - free) * size)
+
+    def look() -> int:
+        with suppress(OSError):
+            tell(min(1.0, draft.stat().st_size / whole))
+        return int(stopped.is_set())
+
+    return look
+
+
+def _unpack(backup: Path, draft: Path) -> Census:
+    with backup.open("rb") as given, draft.open("wb") as copy:
+        shutil.copyfileobj(given, copy, 1 << 20)
+    with closing(_connected(backup, draft)) as connection:
+        (mark,) = connection.execute("PRAGMA application_id").fetchone()
+        if mark != BACKUP:
+            raise BackupRefused(f"{backup} is no backup that watchword store backup made.")
+        _refuse_broken(connection, backup)
+        census = _census(connection)
+        if census.version > len(migrations()):
+            raise BackupRefused(f"{backup} was made by a newer watchword; restore it with that.")
+        connection.execute("PRAGMA application_id = 0")
+    prepare(draft)
+    return census
+
+
+def _connected(backup: Path, draft: Path) -> sqlite3.Connection:
+    try:
+        return connect(draft)
+    except sqlite3.DatabaseError as error:
+        raise BackupRefused(f"{backup} is no backup, or damaged: {error}.") from error
+
+
+def _refuse_broken(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        found = connection.execute("PRAGMA integrity_check(1)").fetchall()
+    except sqlite3.DatabaseError as error:
+        raise BackupRefused(f"{path} is damaged: {error}.") from error
+    if found != [("ok",)]:
+        raise BackupRefused(f"{path} is damaged: {found[0][0]}.")
+
+
+def _census(connection: sqlite3.Connection) -> Census:
+    """An older schema may lack a table."""
+    asked = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    there = {name for (name,) in connection.execute(asked)}
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    rows = {
+        table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+        for table in TABLES
+        if table in there
+    }
+    last = connection.execute(SQL["last_send"]).fetchone()
+    pinned = connection.execute(SQL["pinned_ring"]).fetchone()
+    return Census(
+        rows=rows,
+        last_send_at=instant(last[0]) if last else None,
+        fingerprint=pinned[0].decode() if pinned else "",
+        version=version,
+    )
+
+
+def _settle(draft: Path, kinds: Sequence[str], now: datetime) -> tuple[int, int, int]:
+    at = micros(now)
+    with _act(draft) as connection:
+        begun = connection.execute(SQL["settle_begun"], (at,)).rowcount
+        waiting = connection.execute(SQL["settle_waiting"], (at, at)).rowcount
+        challenges = connection.execute(SQL["close_all"], (at, at)).rowcount
+        for kind in kinds:
+            connection.execute(SQL["forget_kind"], (kind,))
+    return challenges, waiting, begun
+
+
+def _forget(draft: Path, kinds: Sequence[str]) -> None:
+    with _act(draft) as connection:
+        for table in ("deliveries", "challenges", "spent", "tallies", "failures", "onces"):
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608
+        for kind in kinds:
+            connection.execute(SQL["forget_kind"], (kind,))
+
+
+def _counted(draft: Path) -> int:
+    with closing(connect(draft)) as connection:
+        return int(connection.execute(SQL["counters"]).fetchone()[0])
+
+
+@contextmanager
+def _act(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(connect(path)) as connection:
+        patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
+        yield connection
+        connection.execute("COMMIT")
+
+
+def _finish(draft: Path, path: Path) -> None:
+    """Whole, without a log, and in its place."""
+    with closing(connect(draft)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    placed(draft, path)

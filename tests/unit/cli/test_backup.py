@@ -1,0 +1,150 @@
+"""Backups at the command line: what is refused, and what the directory is without its ring."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.postgres_server import binaries, rows
+from watchword import keyring
+
+
+@pytest.fixture
+def backup(shell, tmp_path):
+    """Of a store with every dialect's demo."""
+    shell("demo")
+    file = tmp_path / "watchword.backup"
+    shell("store", "backup", str(file))
+    assert shell.code == 0, shell.said
+    return file
+
+
+def with_ring_of(shell, neighbour):
+    neighbour.folder.mkdir()
+    shutil.copy(shell.folder / "keyring.json", neighbour.folder)
+
+
+def test_a_backup_is_its_owners_alone_and_overwrites_nothing(shell, backup):
+    before = backup.read_bytes()
+    assert backup.stat().st_mode & 0o777 == 0o600
+    shell("store", "backup", str(backup))
+    assert (shell.code, backup.read_bytes()) == (1, before)
+    assert "is not overwritten" in shell.said
+    assert list(backup.parent.glob(".watchword.backup*")) == []
+
+
+def test_a_backup_is_neither_ring_nor_inbox(shell, backup):
+    ring = keyring.read(shell.folder / "keyring.json")
+    secrets = [ring.index, *(key.secret for kind in keyring.KINDS for key in ring.keys(kind))]
+    assert not any(secret.encode() in backup.read_bytes() for secret in secrets)
+
+
+def test_there_is_nothing_to_back_up_where_no_store_is(shell, tmp_path):
+    """And looking makes none."""
+    shell("store", "backup", str(tmp_path / "b"))
+    assert shell.code == 1
+    assert "There is no store" in shell.said
+    assert not shell.folder.exists()
+
+
+def test_a_store_that_is_there_is_not_overwritten(shell, backup):
+    shell("store", "restore", str(backup))
+    assert shell.code == 1
+    assert "is not overwritten" in shell.said
+
+
+def test_a_file_that_is_no_backup_is_refused_and_leaves_nothing(shell, neighbour, backup):
+    """Neither a text, nor a store, nor a backup that was cut short."""
+    text, cut = backup.with_name("text"), backup.with_name("cut")
+    text.write_text("no backup")
+    cut.write_bytes(backup.read_bytes()[:-4096])
+    for file in (text, shell.folder / "watchword.db", cut):
+        neighbour("store", "restore", str(file))
+        assert neighbour.code == 1
+        assert "no backup" in neighbour.said or "damaged" in neighbour.said
+        assert list(neighbour.folder.iterdir()) == []
+    neighbour("store", "restore", str(backup.with_name("absent")))
+    assert (neighbour.code, "No such file" in neighbour.said) == (1, True)
+
+
+def test_no_server_starts_on_a_backup_that_was_only_copied(neighbour, backup):
+    """What is open in it is still open."""
+    neighbour.folder.mkdir()
+    shutil.copy(backup, neighbour.folder / "watchword.db")
+    neighbour("app", "list")
+    assert neighbour.code == 1
+    assert "watchword store restore" in neighbour.said
+
+
+def test_a_backup_of_a_newer_watchword_is_left_alone(shell, neighbour, backup):
+    with closing(sqlite3.connect(backup)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(f"PRAGMA user_version = {version + 1}")
+    neighbour("store", "restore", str(backup))
+    assert neighbour.code == 1
+    assert "newer watchword" in neighbour.said
+
+
+def test_with_its_ring_nothing_is_lost(shell, neighbour, backup):
+    with_ring_of(shell, neighbour)
+    assert neighbour.json("store", "restore", str(backup))["lost"] == []
+    for words in (("app", "list"), ("key", "list")):
+        assert neighbour(*words) == shell(*words)
+    for dialect in ("huawei", "aliyun"):
+        listed = ("account", "list", "--dialect", dialect)
+        assert neighbour(*listed) == shell(*listed)
+
+
+def test_an_older_copy_of_its_ring_is_told_from_a_lost_one(shell, neighbour, tmp_path):
+    shell("demo")
+    with_ring_of(shell, neighbour)
+    shell("keys", "rotate")
+    shell("store", "backup", str(tmp_path / "b"))
+    neighbour("store", "restore", str(tmp_path / "b"), "--without-ring")
+    assert neighbour.code == 1
+    assert "older copy" in neighbour.said
+    assert "seal 2" in neighbour.said
+
+
+def test_without_its_ring_accounts_go_on_and_take_new_keys(neighbour, backup):
+    neighbour("store", "restore", str(backup))
+    assert neighbour.code == 1
+    assert "access keys of Huawei users" in neighbour.said
+    assert list(neighbour.folder.iterdir()) == []
+    lost = neighbour.json("store", "restore", str(backup), "--without-ring")["lost"]
+    assert any("access keys of Alibaba accounts" in line for line in lost)
+    for dialect in ("huawei", "aliyun"):
+        accounts = neighbour.json("account", "list", "--dialect", dialect)
+        assert accounts
+        for account in accounts:
+            neighbour("account", "show", account["id"], "--dialect", dialect)
+            assert neighbour.code == 0, neighbour.said
+    (app, *_) = neighbour.json("app", "list")
+    neighbour("app", "test-number", "add", app["id"], "+8613800138000", "246810")
+    assert neighbour.code == 0, neighbour.said
+    neighbour("journal", "verify")
+    assert neighbour.code == 0, neighbour.said
+
+
+def test_a_database_is_restored_into_an_empty_one_alone(shell, database, tmp_path):
+    """Where pg_dump is not here, it is told which command does the same."""
+    shell("demo")
+    file = str(tmp_path / "b")
+    shell("store", "backup", file, "--pg-dump", "/nowhere/pg_dump")
+    assert shell.code == 1
+    assert "pg_dump --format=custom --schema=watchword" in shell.said
+    shell("store", "backup", file, "--pg-dump", str(binaries() / "pg_dump"))
+    assert shell.code == 0, shell.said
+    restore = ("store", "restore", file, "--pg-restore", str(binaries() / "pg_restore"))
+    shell(*restore)
+    assert shell.code == 1
+    assert "is not overwritten" in shell.said
+    rows(database, "DELETE FROM watchword.house")
+    shell("app", "list")
+    assert (shell.code, "is being restored" in shell.said) == (1, True)
+    rows(database, "DROP SCHEMA watchword CASCADE")
+    shell(*restore)
+    assert shell.code == 0, shell.said
+    shell("app", "list")
+    assert shell.code == 0, shell.said
