@@ -361,7 +361,6 @@ SELECT chain, position FROM watchword.journal WHERE subject = ANY ($1);
 -- name: erase
 SELECT events, challenges, deliveries FROM watchword.erase($1, $2, $3, $4);
 
-<<<<<<< HEAD
 -- name: due_notices
 -- Each webhook that anything waits for, found by one step into the index apiece.
 WITH RECURSIVE waiting (webhook) AS (
@@ -391,7 +390,7 @@ DELETE FROM watchword.notices WHERE webhook = $1 AND at <= $2;
 
 -- name: waiting_notices
 SELECT webhook, count(*) FROM watchword.notices GROUP BY webhook;
-=======
+
 -- name: last_send
 SELECT opened_at FROM watchword.challenges ORDER BY serial DESC LIMIT 1;
 
@@ -430,4 +429,3 @@ SELECT (SELECT count(*) FROM (SELECT DISTINCT counter, kind FROM watchword.trail
 -- name: open_house
 -- From now on servers find a store.
 INSERT INTO watchword.house VALUES ($1);
->>>>>>> ed6c521ad5801ed2f00caf6bfb489b7845cf1e54
