@@ -20,6 +20,7 @@ from watchword.directory.huawei.accounts import CUSTOMER
 from watchword.directory.huawei.accounts import Account as HuaweiAccount
 from watchword.directory.huawei.customers import PHONE, XACCOUNT, Private
 from watchword.directory.resealing import FIELDS, PASSING, WHOLE, records
+from watchword.directory.webhooks import KIND as WEBHOOK
 from watchword.domain.app import App
 from watchword.domain.keys import KeyRing
 from watchword.ports import Record, RecordStore, Write
@@ -34,7 +35,7 @@ _TOLD = {
     ALIYUN_ACCOUNT: "bound phones of Alibaba accounts, which keep all else",
     USER: "CIAM users: nobody finds them by mobile or mailbox any more, so they register anew",
     "ciam_signing_key": "signing key of id_tokens: whoever is logged in logs in again",
-    "webhook": "webhooks' signing secrets: make the webhooks again",
+    WEBHOOK: "webhooks, whose secrets nobody can open: make them again",
 }
 
 
@@ -78,7 +79,7 @@ async def let_go(store: RecordStore, keys: KeyRing, now: datetime) -> None:
 
 
 def _kinds() -> tuple[str, ...]:
-    return (*FIELDS, *WHOLE, *({"webhook"} - {*FIELDS, *WHOLE}))
+    return (*FIELDS, *WHOLE)
 
 
 def _is_lost(record: Record) -> bool:
