@@ -300,7 +300,7 @@ class DeliveryStore(Protocol):
         is begun by this one.
         """
 
-    async def hand_back(self, leased: Sequence[Leased], now: datetime) -> None:
+    async def hand_back(self, leased: Sequence[Leased]) -> None:
         """Queue again, as due at once, what was leased and is not begun. What was begun, or is no
         longer held under its token, stays as it is."""
 
@@ -347,7 +347,7 @@ class NoticeStore(Protocol):
         """Forget it, or put it off; nothing, where another has it by now."""
 
     async def drop_notices(self, webhook: str, until: datetime) -> None:
-        """Forget what waits for a webhook, of what happened until then."""
+        """Forget what waits for a webhook, of what happened until then; at least a thousand."""
 
     async def waiting_notices(self) -> Mapping[str, int]:
         """How many wait for each webhook."""

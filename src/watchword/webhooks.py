@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -57,6 +58,8 @@ class Poster:
 
 def _split(url: str, *, allow_private: bool) -> tuple[Place, str]:
     """Where it is, and what is asked for there: path and query stay as they were written."""
+    if not re.fullmatch(r"[!-~]+", url) or "#" in url:
+        raise ValueError("it has characters that no address has; encode them")
     address, mark, query = url.partition("?")
     place = place_of(address, allow_private=allow_private)
     return msgspec.structs.replace(place, path=""), f"{place.path or '/'}{mark}{query}"

@@ -472,7 +472,7 @@ async def test_what_is_handed_back_is_due_at_once(acts):
     """Nobody waits for the lease to lapse, and no try was made."""
     issued = await acts.send()
     leased = await acts.lease()
-    await acts.store.hand_back(leased, acts.now)
+    await acts.store.hand_back(leased)
     assert await state(acts, issued) is DeliveryState.QUEUED
     (again,) = await acts.lease()
     assert (again.id, again.tries) == (leased[0].id, 0)
@@ -488,7 +488,7 @@ async def test_only_what_is_still_held_is_handed_back(acts):
     await acts.store.cancel(SHOP.id, over.challenge_id, acts.now)
     acts.later(LEASE)
     again = {one.id: one for one in await acts.lease()}
-    await acts.store.hand_back(list(by_id.values()), acts.now)
+    await acts.store.hand_back(list(by_id.values()))
     assert await state(acts, begun) is DeliveryState.UNKNOWN
     assert await state(acts, lapsed) is DeliveryState.LEASED
     assert await state(acts, over) is DeliveryState.CANCELLED

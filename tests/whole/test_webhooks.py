@@ -144,6 +144,7 @@ def test_what_was_not_told_before_a_kill_is_told_by_the_next_server(house, recei
     [
         ("http://shop.example/hooks", "http://"),
         ("https://user:word@shop.example/", "nothing else"),
+        ("https://shop.example/?a=ü", "encode them"),
     ],
 )
 def test_an_address_that_nothing_is_sent_to_is_told_at_once(street, url, why):

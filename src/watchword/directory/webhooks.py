@@ -68,7 +68,8 @@ class Webhooks:
 
     async def known(self, now: datetime) -> Sequence[Webhook]:
         """All, as of the last second."""
-        return self._known.get("", now) or self._known.keep("", await self.all(now), now)
+        found = self._known.get("", now)
+        return self._known.keep("", await self.all(now), now) if found is None else found
 
     async def find(self, webhook_id: str, now: datetime) -> Webhook | None:
         found = await self._webhooks.find(webhook_id, now)

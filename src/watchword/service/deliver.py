@@ -102,7 +102,8 @@ class Lane:
 
     async def run(self) -> None:
         """Deliver until cancelled; then hand back what is not begun, finish what is, and write
-        that down."""
+        that down. After a defect it may be run again."""
+        self._closing.clear()
         recorder = asyncio.create_task(self._record_for_ever())
         begun: asyncio.Task[None] | None = None
         try:
@@ -110,7 +111,7 @@ class Lane:
                 # Shielded: what is committed as begun has to be handed over, cancelled or not.
                 begun = asyncio.create_task(self._patiently(self._deliver_due))
                 await asyncio.shield(begun)
-                await self._until_stirred()
+                await self._until_stirred(recorder)
         finally:
             await self._finish(begun, recorder)
 
@@ -130,10 +131,13 @@ class Lane:
             if begun is not None:
                 begun.cancel()
 
-    async def _until_stirred(self) -> None:
+    async def _until_stirred(self, recorder: asyncio.Task[None]) -> None:
         """Other processes queue too, so look every now and then; a look takes no lock. What was
-        due and could not be had will not be had at once."""
+        due and could not be had will not be had at once. Raises what ended the recorder: without
+        it nothing is to be begun."""
         while self._in_vain or not await self._patiently(self._is_worth_a_lease):
+            if recorder.done():
+                break
             self._in_vain = False
             try:
                 # Not wait_for: before Python 3.12 it may swallow the cancellation that ends a lane.
@@ -142,7 +146,9 @@ class Lane:
             except TimeoutError:
                 continue
             self._stirred.clear()
-            return
+            break
+        if recorder.done():
+            recorder.result()
 
     def _until_a_look_s(self) -> float:
         """There may be room before it is time to look anyway."""
@@ -206,7 +212,7 @@ class Lane:
         if self._closing.is_set():
             count = 0
         if back := leased[count:]:
-            await self._patiently(lambda: self._house.store.hand_back(back, self._clock()))
+            await self._patiently(lambda: self._house.store.hand_back(back))
         return leased[:count]
 
     async def _has_room(self) -> bool:

@@ -26,6 +26,7 @@ GRACE = timedelta(seconds=5)
 PER_WEBHOOK = 4
 """How many posts at once a webhook gets."""
 MOST_AT_ONCE = 64
+"""How many posts at once in all, but for the first of each webhook."""
 KEPT = timedelta(days=7)
 """How long a notice waits for a webhook that is stopped."""
 _LOOK_EVERY_S = 0.25
@@ -134,14 +135,16 @@ class Notifier:
             return
         known = {webhook.id: webhook for webhook in await self._webhooks.known(now)}
         busy = Counter(self._posting.values())
-        for webhook_id in due:
+        for webhook_id in sorted(due, key=lambda one: (busy[one], due[one])):
             webhook = known.get(webhook_id) or await self._webhooks.find(webhook_id, now)
             if webhook is None or webhook.stopped:
                 await self._forget(webhook, webhook_id, due[webhook_id])
                 continue
             room = min(PER_WEBHOOK - busy[webhook_id], MOST_AT_ONCE - len(self._posting))
-            if room <= 0:
+            if room <= 0 and busy[webhook_id]:
                 continue
+            # However many of the others hang, whoever has none under way may have one.
+            room = max(1, room)
             for leased in await self._store.lease_notices(
                 webhook_id, now, most=room, ttl=self._lease
             ):

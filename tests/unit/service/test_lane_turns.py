@@ -175,3 +175,52 @@ async def test_what_found_no_room_is_handed_back_when_the_store_is_back(acts, ev
     await eventually(settled)
     task.cancel()
     await asyncio.wait([task])
+
+
+async def test_what_a_rate_puts_off_keeps_its_place_in_line(acts, running, eventually):
+    """Else the oldest would be overtaken until their codes expire."""
+    sent, carrier = await numbers(acts, 0, 12), Carrier()
+    running(carrier, RATE)
+    for handed in (3, 6, 9, 12):
+
+        async def granted(handed=handed):
+            return (await states(acts, sent))["accepted"] == handed
+
+        await eventually(granted)
+        acts.later(SECOND)
+    order = [message.to for message in carrier.handed]
+    assert [sorted(order[turn : turn + 3]) for turn in range(0, 12, 3)] == [
+        sorted(order)[turn : turn + 3] for turn in range(0, 12, 3)
+    ]
+
+
+async def test_a_lane_goes_on_after_a_defect(acts, eventually):
+    """In its own code or in a watcher's: it is told, and nothing is begun that nobody records."""
+    carrier, told, sent = Carrier(), [], []
+    lane = Lane("sms", carrier, ours(), acts.house, lambda: acts.now)
+
+    def falter(*_):
+        if len(told) < 2:
+            raise ValueError
+
+    lane.watchers.append(falter)
+
+    async def again_and_again():
+        while True:
+            try:
+                await lane.run()
+            except ValueError as defect:
+                told.append(defect)
+
+    task = asyncio.create_task(again_and_again())
+    for turn in range(3):
+        sent += await numbers(acts, 2 * turn, 2)
+
+        async def recorded(turn=turn, sent=tuple(sent)):
+            found = await states(acts, sent)
+            return found["accepted"] == 2 * turn + 2 and len(told) >= min(2, turn + 1)
+
+        await eventually(recorded)
+    task.cancel()
+    await asyncio.wait([task])
+    assert len(carrier.handed) == 6

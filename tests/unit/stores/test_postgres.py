@@ -175,8 +175,8 @@ async def _every_act(acts):
     await acts.verdict(issued.challenge_id, await acts.code(issued.challenge_id))
     await acts.store.next_due("sms")
     leased = await acts.lease(most=3)
-    await acts.store.hand_back(await acts.begin(leased[:2]), acts.now)
-    await acts.store.hand_back(leased, acts.now)
+    await acts.store.hand_back(await acts.begin(leased[:2]))
+    await acts.store.hand_back(leased)
     told = {"reason": "", "by_receipt": True}
     await acts.store.settle(leased[0].id, DeliveryState.DELIVERED, acts.now, **told)
     for _ in range(8):

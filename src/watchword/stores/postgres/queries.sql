@@ -71,12 +71,13 @@ SET state = 'sending', tries = d.tries + (held.state = 'leased')::int, due_at = 
 FROM held WHERE d.id = held.id AND held.is_alive RETURNING d.id, d.token;
 
 -- name: hand_back
+-- It was due, and goes before what was queued after it.
 WITH held AS MATERIALIZED (
     SELECT d.id FROM watchword.deliveries d
     JOIN unnest($1::bigint[], $2::int[]) AS leased (id, token)
       ON d.id = leased.id AND d.token = leased.token
     WHERE d.state = 'leased' ORDER BY d.id FOR UPDATE OF d)
-UPDATE watchword.deliveries d SET state = 'queued', due_at = $3 FROM held WHERE d.id = held.id;
+UPDATE watchword.deliveries d SET state = 'queued', due_at = d.queued_at FROM held WHERE d.id = held.id;
 
 -- name: settle
 -- What nobody knew the end of, or, by a receipt, what a carrier had only accepted.

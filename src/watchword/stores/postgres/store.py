@@ -272,9 +272,9 @@ class PostgresStore:
         going = {(row[0], row[1]) for row in rows}
         return [one for one in leased if (one.id, one.token) in going]
 
-    async def hand_back(self, leased: Sequence[Leased], now: datetime) -> None:
+    async def hand_back(self, leased: Sequence[Leased]) -> None:
         ids, tokens = [one.id for one in leased], [one.token for one in leased]
-        await self._connections.fetch(SQL["hand_back"], ids, tokens, micros(now), repeatable=True)
+        await self._connections.fetch(SQL["hand_back"], ids, tokens, repeatable=True)
 
     async def record_handovers(
         self, handovers: Sequence[Handover], *, provider: str, now: datetime

@@ -104,9 +104,9 @@ def begin_sending(
     return going
 
 
-def hand_back(cursor: sqlite3.Cursor, leased: Sequence[Leased], now: datetime) -> None:
+def hand_back(cursor: sqlite3.Cursor, leased: Sequence[Leased]) -> None:
     """See ports.DeliveryStore.hand_back."""
-    cursor.executemany(SQL["hand_back"], [(micros(now), one.id, one.token) for one in leased])
+    cursor.executemany(SQL["hand_back"], [(one.id, one.token) for one in leased])
 
 
 def record_handovers(

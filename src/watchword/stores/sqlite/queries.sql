@@ -155,7 +155,8 @@ UPDATE deliveries SET state = 'expired', code = x'', recipient = x'', due_at = N
 WHERE id = ? AND token = ? AND (state = 'leased' OR state = 'sending' AND ?) AND expires_at <= ?;
 
 -- name: hand_back
-UPDATE deliveries SET state = 'queued', due_at = ?
+-- It was due, and goes before what was queued after it.
+UPDATE deliveries SET state = 'queued', due_at = queued_at
 WHERE id = ? AND token = ? AND state = 'leased';
 
 -- name: settle_told
@@ -360,7 +361,8 @@ UPDATE notices SET due_at = ? WHERE id = ? AND token = ?;
 DELETE FROM notices WHERE id = ? AND token = ?;
 
 -- name: drop_notices
-DELETE FROM notices WHERE webhook = ? AND at <= ?;
+DELETE FROM notices
+WHERE id IN (SELECT id FROM notices WHERE webhook = ? AND at <= ? ORDER BY due_at LIMIT 1000);
 
 -- name: erase_notices
 DELETE FROM notices WHERE subject = ?;

@@ -148,8 +148,8 @@ class SqliteStore:
             lambda cursor: _outbox.begin_sending(cursor, leased, now, ttl=ttl, again=again)
         )
 
-    async def hand_back(self, leased: Sequence[Leased], now: datetime) -> None:
-        await self._writer.run(lambda cursor: _outbox.hand_back(cursor, leased, now))
+    async def hand_back(self, leased: Sequence[Leased]) -> None:
+        await self._writer.run(lambda cursor: _outbox.hand_back(cursor, leased))
 
     async def record_handovers(
         self, handovers: Sequence[Handover], *, provider: str, now: datetime
