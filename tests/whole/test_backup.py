@@ -30,7 +30,7 @@ destination = ["3/1h"]
 """
 LEAST = 5
 """Codes that the load has to use in each step before the next one begins."""
-STOPPED_SENDS = 20
+STOPPED_SENDS = 10
 JUNK = {
     "sqlite": """
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 15000)
@@ -39,7 +39,7 @@ JUNK = {
         INSERT INTO watchword.records
         SELECT 'junk', i::text, 1, convert_to((SELECT string_agg(md5((i * j)::text), '')
                FROM generate_series(1, 125) j), 'UTF8'), NULL
-        FROM generate_series(1, 4000) i""",
+        FROM generate_series(1, 2500) i""",
 }
 
 

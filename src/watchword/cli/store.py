@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 from watchword.cli.places import HERE, Where
 from watchword.cli.printing import AsJson, instant, print_json
+from watchword.cli.refusal import Refused
 
 if TYPE_CHECKING:
     from watchword.bootstrap.backups import Census
@@ -52,7 +53,7 @@ def backup(
     from watchword.bootstrap import backups
 
     path = Path(file)
-    with _progress() as tell:
+    with _refusals(), _progress() as tell:
         census = asyncio.run(backups.back_up(where.read(), path, tell, pg_dump=pg_dump))
     size = path.stat().st_size
     if json:
@@ -83,9 +84,10 @@ def restore(
     from watchword.bootstrap import backups
 
     settings, path = where.settings(), Path(file)
-    restored = asyncio.run(
-        backups.restore(settings, path, without_ring=without_ring, pg_restore=pg_restore)
-    )
+    with _refusals():
+        restored = asyncio.run(
+            backups.restore(settings, path, without_ring=without_ring, pg_restore=pg_restore)
+        )
     if json:
         print_json(restored)
         return 0
@@ -122,6 +124,16 @@ def _bytes(size: int) -> str:
             return f"{size} {unit}"
         size //= 1024
     return str(size)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    from watchword.bootstrap.backups import BackupRefused
+
+    try:
+        yield
+    except BackupRefused as refused:
+        raise Refused(str(refused)) from None
 
 
 @contextmanager

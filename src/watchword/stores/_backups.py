@@ -12,14 +12,13 @@ from pathlib import Path
 
 import msgspec
 
-from watchword.errors import StoreUnavailable
-
 TABLES = ("records", "challenges", "deliveries", "journal", "events")
 """What of a store is counted for people."""
 
 
-class BackupRefused(StoreUnavailable):
-    """This backup cannot be made, or cannot be restored here."""
+class BackupRefused(Exception):
+    """This backup cannot be made, or cannot be restored here. No surface ever meets it, so it is
+    none of the family in errors.py."""
 
 
 class Census(msgspec.Struct, frozen=True, kw_only=True):

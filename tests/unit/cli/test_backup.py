@@ -3,11 +3,41 @@
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from tests.postgres_server import binaries, rows
 from watchword import keyring
+from watchword.directory.huawei.accounts import CUSTOMER, Account
+from watchword.stores.postgres._backup import environment
+
+OPEN = """
+    INSERT INTO deliveries (challenge, channel, state, minutes, recipient, code, cancel_if_refused,
+                            queued_at, expires_at, due_at)
+    VALUES {rows}"""
+ENDS = {
+    ("queued", 9_000_000_000_000_000): "cancelled",
+    ("leased", 9_000_000_000_000_000): "cancelled",
+    ("sending", 9_000_000_000_000_000): "unknown",
+    ("queued", 2): "expired",
+    ("sending", 2): "unknown",
+}
+"""By state and end of its code, what becomes of a message that a backup finds on its way."""
+KINDS = ("captcha", "captcha_passes", "captcha_loose", "captchaXloose")
+LEFT = "SELECT state, length(code), length(recipient), due_at FROM deliveries ORDER BY id"
+GOOD_ONCE = "SELECT kind FROM records WHERE kind LIKE 'captcha%'"
+
+
+def opened(blob, no):
+    values = ", ".join(
+        f"(1, 'sms', '{state}', 1, {blob}, {blob}, {no}, 1, {ends_at}, 1)"
+        for state, ends_at in ENDS
+    )
+    kinds = ", ".join(f"('{kind}', 'k', 1, {blob}, NULL)" for kind in KINDS)
+    records = f"INSERT INTO records (kind, key, version, body, expires_at) VALUES {kinds}"  # noqa: S608
+    return OPEN.format(rows=values), records
 
 
 @pytest.fixture
@@ -77,6 +107,38 @@ def test_no_server_starts_on_a_backup_that_was_only_copied(neighbour, backup):
     assert "watchword store restore" in neighbour.said
 
 
+def test_what_is_on_its_way_in_a_backup_is_over_in_the_store_made_of_it(shell, neighbour, tmp_path):
+    """Nothing of the messages stays, and what is good once is gone."""
+    shell("demo")
+    file = str(tmp_path / "b")
+    with closing(sqlite3.connect(shell.folder / "watchword.db", isolation_level=None)) as old:
+        for statement in opened("x'01'", "0"):
+            old.execute(statement)
+    shell("store", "backup", file)
+    with_ring_of(shell, neighbour)
+    told = neighbour.json("store", "restore", file)
+    assert (told["dropped"], told["unknown"]) == (3, 2)
+    with closing(sqlite3.connect(neighbour.folder / "watchword.db")) as made:
+        assert made.execute(LEFT).fetchall() == [(end, 0, 0, None) for end in ENDS.values()]
+        assert made.execute(GOOD_ONCE).fetchall() == [("captchaXloose",)]
+
+
+def test_an_address_goes_to_its_programs_by_the_environment():
+    """All of it, for one host or several."""
+    at = environment("postgresql://ann:s%40e@[::1]:5433,db2/shop%20a?sslmode=require")
+    assert (
+        at.items()
+        >= {
+            "PGHOST": "::1,db2",
+            "PGPORT": "5433,5432",
+            "PGUSER": "ann",
+            "PGPASSWORD": "s@e",
+            "PGDATABASE": "shop a",
+            "PGSSLMODE": "require",
+        }.items()
+    )
+
+
 def test_a_backup_of_a_newer_watchword_is_left_alone(shell, neighbour, backup):
     with closing(sqlite3.connect(backup)) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -127,6 +189,32 @@ def test_without_its_ring_accounts_go_on_and_take_new_keys(neighbour, backup):
     assert neighbour.code == 0, neighbour.said
 
 
+def test_without_its_ring_nothing_stays_that_it_alone_finds_or_opens(shell, neighbour, tmp_path):
+    """A customer keeps its name; users of CIAM apps and all claims on addresses go."""
+    shell("demo")
+    file = str(tmp_path / "b")
+    customer = Account(
+        id="c", name="shop", created_at=datetime.now(UTC), partner_id="p", private=b"lost"
+    )
+    hidden = ("ciam_user", "ciam_mobile", "huawei_phone", "huawei_mailbox_0a", "webhook")
+    with closing(sqlite3.connect(shell.folder / "watchword.db", isolation_level=None)) as old:
+        add = "INSERT INTO records VALUES (?, 'c', 1, ?, NULL)"
+        old.execute(add, (CUSTOMER, msgspec.json.encode(customer)))
+        for kind in (*hidden, "huawei_name_of_another"):
+            old.execute(add, (kind, b"{}"))
+    shell("store", "backup", file)
+    lost = "".join(neighbour.json("store", "restore", file, "--without-ring")["lost"])
+    assert "1 CIAM users" in lost
+    assert "1 addresses and xaccount ids of Huawei customers" in lost
+    with closing(sqlite3.connect(neighbour.folder / "watchword.db")) as made:
+        asked = "SELECT kind, body FROM records WHERE key = 'c' ORDER BY kind"
+        (kept, body), (other, _) = made.execute(asked).fetchall()
+    assert (kept, other) == (CUSTOMER, "huawei_name_of_another")
+    bare, keys = msgspec.json.decode(body, type=Account), neighbour.folder / "keyring.json"
+    assert bare.name == "shop"
+    assert keyring.load_or_make(keys).unseal(bare.private, b"c") != b"lost"
+
+
 def test_a_database_is_restored_into_an_empty_one_alone(shell, database, tmp_path):
     """Where pg_dump is not here, it is told which command does the same."""
     shell("demo")
@@ -134,6 +222,8 @@ def test_a_database_is_restored_into_an_empty_one_alone(shell, database, tmp_pat
     shell("store", "backup", file, "--pg-dump", "/nowhere/pg_dump")
     assert shell.code == 1
     assert "pg_dump --format=custom --schema=watchword" in shell.said
+    for statement in opened("'x'", "false"):
+        rows(database, f"WITH done AS ({statement} RETURNING 1) SELECT FROM done")
     shell("store", "backup", file, "--pg-dump", str(binaries() / "pg_dump"))
     assert shell.code == 0, shell.said
     restore = ("store", "restore", file, "--pg-restore", str(binaries() / "pg_restore"))
@@ -144,7 +234,9 @@ def test_a_database_is_restored_into_an_empty_one_alone(shell, database, tmp_pat
     shell("app", "list")
     assert (shell.code, "is being restored" in shell.said) == (1, True)
     rows(database, "DROP SCHEMA watchword CASCADE")
-    shell(*restore)
-    assert shell.code == 0, shell.said
+    told = shell.json(*restore)
+    assert (told["dropped"], told["unknown"]) == (3, 2)
+    assert rows(database, LEFT) == [(end, 0, 0, None) for end in ENDS.values()]
+    assert rows(database, GOOD_ONCE) == [("captchaXloose",)]
     shell("app", "list")
     assert shell.code == 0, shell.said
