@@ -196,7 +196,8 @@ async def test_what_a_rate_puts_off_keeps_its_place_in_line(acts, running, event
 
 async def test_a_lane_goes_on_after_a_defect(acts, eventually):
     """In its own code or in a watcher's: it is told, and nothing is begun that nobody records."""
-    carrier, told, sent = Carrier(), [], []
+    carrier, sent = Carrier(), []
+    told: list[ValueError] = []
     lane = Lane("sms", carrier, ours(), acts.house, lambda: acts.now)
 
     def falter(*_):
