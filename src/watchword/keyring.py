@@ -141,7 +141,7 @@ class Watched:
 
     def __init__(self, path: Path, keys: KeyRing, tell: Callable[[str], None]) -> None:
         self._path, self._keys, self._tell = path, keys, tell
-        self._seen = (0, 0, 0)
+        self._seen = (0, 0, 0, 0)
         self._last_told = ""
 
     def look(self) -> None:
@@ -151,7 +151,8 @@ class Watched:
             status = self._path.stat()
         except OSError:
             return self._say("the file is gone or cannot be reached")
-        seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+        # A change of its mode is one, too: it may have become readable.
+        seen = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
         if seen == self._seen:
             return None
         is_first, self._seen = not any(self._seen), seen

@@ -140,6 +140,8 @@ TAMPERINGS: dict[str, tuple[list[str], list[tuple[int, int | None]]]] = {
         ],
         [(1, 2)],
     ),
+    "standing as nobody does": (["UPDATE chains SET standing = 'x' WHERE number = 1"], [(1, None)]),
+    "a roll without end": (["UPDATE chains SET entries = 3000000 WHERE number = 0"], [(0, None)]),
     "blanked": (["UPDATE journal SET salt = NULL, body = NULL WHERE position = 2"], [(1, 2)]),
     "called erased": (
         [
@@ -204,6 +206,26 @@ async def test_what_was_tampered_with_is_found(acts, place, how):
     change(place, *statements)
     places = [(fault.chain, fault.position) for fault in (await verified(acts)).faults]
     assert places[: len(found)] == found
+
+
+async def test_a_scribe_goes_on_in_another_chain_where_its_own_was_put_back(acts, place, store):
+    """As by a fail-over to a standby that lacked the last of it: nothing stays unsealed, nothing
+    spins, and verify tells where."""
+    hand = scribe(acts)
+    await acts.send()
+    await sealed(hand)
+    change(
+        place,
+        "UPDATE chains SET entries = entries - 1 WHERE number = 1",
+        "DELETE FROM journal WHERE chain = 1 AND position = (SELECT max(position) FROM journal)",
+    )
+    await acts.send()
+    assert not await hand.seal(), "nothing was written, so it rests"
+    await sealed(hand)
+    assert (await store.to_seal()).events == 0
+    report = await verified(acts)
+    assert {fault.chain for fault in report.faults} == {1}
+    assert report.chains == 2
 
 
 async def test_a_chain_without_a_mark_is_said_so(acts):

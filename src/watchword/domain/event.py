@@ -92,7 +92,8 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
     day: str
     entries: int
     last: bytes
-    standing: Standing
+    standing: str
+    """As in `Standing`, unless somebody altered it."""
     mac: bytes = b""
 
 

@@ -22,7 +22,7 @@ async def export_journal(
         if chain.number != ROLL and not _is_wanted(chain, since, until):
             continue
         yield _shown_chain(chain)
-        if chain.number == ROLL or chain.standing is Standing.DROPPED:
+        if chain.number == ROLL or chain.standing == Standing.DROPPED:
             continue
         position = 0
         while position < chain.entries:

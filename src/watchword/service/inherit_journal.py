@@ -14,7 +14,7 @@ async def inherit_journal(store: Store, keys: KeyRing) -> int:
     """How many chains that were. Nobody else may write meanwhile."""
     chains = await store.chains()
     for chain in chains:
-        is_kept = chain.number == ROLL or chain.standing is Standing.DROPPED
+        is_kept = chain.number == ROLL or chain.standing == Standing.DROPPED
         standing = chain.standing if is_kept else Standing.UNPROVEN
         kept = msgspec.structs.replace(chain, standing=standing)
         await store.put_chain(signed(kept, keys))

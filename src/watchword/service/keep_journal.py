@@ -73,8 +73,9 @@ class Scribe:
         chain = self._chain or await self._begin()
         if chain is None:
             return True
-        await self._append(chain, [event for _, event in found], [number for number, _ in found])
-        return len(found) == HANDFUL
+        events, numbers = [event for _, event in found], [number for number, _ in found]
+        is_done = await self._append(chain, events, numbers)
+        return is_done and len(found) == HANDFUL
 
     async def close(self) -> None:
         """End the chain with a mark that says how long it is."""
@@ -94,7 +95,7 @@ class Scribe:
         for chain in await self._store.chains():
             if chain.number == ROLL or chain.day >= last or not self._knows(chain):
                 continue
-            if chain.standing is not Standing.DROPPED:
+            if chain.standing != Standing.DROPPED:
                 dropped = msgspec.structs.replace(chain, standing=Standing.DROPPED)
                 await self._store.put_chain(signed(dropped, self._keys))
             more = True
@@ -149,7 +150,9 @@ class Scribe:
         events: list[Event],
         numbers: list[int],
         standing: Standing = Standing.OPEN,
-    ) -> None:
+    ) -> bool:
+        """False where another scribe was first, or the chain is not as we left it: somebody put an
+        older store back, or altered it. Then it is left as it is, and the next one is another."""
         entries: list[Entry] = []
         longer = chain
         for event in events:
@@ -160,12 +163,14 @@ class Scribe:
         try:
             if await self._store.seal(longer, entries, numbers, told):
                 self._chain = longer
-                return
+                return True
         except BaseException:
             # Nobody can tell whether it was done, so the next chain is another one.
             self._chain = None
             raise
-        await asyncio.sleep(0)
+        if not any(one == chain for one in await self._store.chains()):
+            self._chain = None
+        return False
 
     async def _notices(self, events: Sequence[Event]) -> Sequence[NewNotice]:
         """What webhooks are to be told of them."""

@@ -57,7 +57,7 @@ async def lately(
     found = await _unsealed(store, lambda event, _: is_wanted(event))
     left = MOST_READ
     for chain in reversed(await store.chains()):
-        if chain.number == ROLL or chain.standing is Standing.DROPPED:
+        if chain.number == ROLL or chain.standing == Standing.DROPPED:
             continue
         if len(found) >= most and chain.day < f"{_ordered(found)[-most].at - _SLACK:%Y-%m-%d}":
             break

@@ -83,6 +83,7 @@ def _judge_the_roll(chains: Sequence[Chain], keys: KeyRing, report: Report) -> N
         return
     if not _knows(roll, keys):
         report.faults.append(Fault(ROLL, None, "the roll of chains was altered"))
+        return
     for missing in sorted({*range(1, roll.entries + 1)} - numbers):
         report.faults.append(Fault(missing, None, "the whole chain was removed"))
     for added in sorted(numbers - {*range(1, roll.entries + 1)}):
@@ -108,10 +109,10 @@ class _Walk:
         self._report.chains += 1
         if not _knows(chain, self._keys):
             self._tell(chain.number, None, "its row was altered")
-        if chain.standing is Standing.DROPPED:
+        if chain.standing == Standing.DROPPED:
             self._report.dropped.append(chain.number)
             return
-        if chain.standing is Standing.UNPROVEN:
+        if chain.standing == Standing.UNPROVEN:
             self._report.unproven.append(chain.number)
             return
         found: list[Fault] = []
@@ -124,7 +125,7 @@ class _Walk:
         before += found
         if not is_told and self._expected == chain.entries and self._last != chain.last:
             self._tell(chain.number, None, "its row names another end")
-        if chain.standing is Standing.OPEN:
+        if chain.standing == Standing.OPEN:
             self._report_open(chain, now)
 
     async def _walk(self, chain: Chain) -> bool:
@@ -148,10 +149,10 @@ class _Walk:
             self._tell(entry.chain, entry.position, "altered, or moved from another place")
         if not self._is(is_whole, entry):
             self._tell(entry.chain, entry.position, "what it tells was altered")
-        if entry.erased is not None:
+        elif entry.erased is not None:
             self._report.erased += 1
         elif (body := read(entry.body or b"")).get("kind") == Kind.OPENED:
-            self._whose = body.get("details", {})
+            self._whose = body["details"]
         elif body.get("kind") != Kind.CLOSED:
             self._report.events += 1
         self._expected, self._last = entry.position + 1, entry.mac
@@ -174,19 +175,19 @@ class _Walk:
     async def _was_dropped(self, chain: Chain) -> bool:
         """Whether retention came by meanwhile."""
         now = next((c for c in await self._store.chains() if c.number == chain.number), chain)
-        return now.standing is Standing.DROPPED and _knows(now, self._keys)
+        return now.standing == Standing.DROPPED and _knows(now, self._keys)
 
     def _report_open(self, chain: Chain, now: datetime) -> None:
         here = self._whose.get("host") == socket.gethostname()
         is_over = chain.day < f"{now - _LATE:%Y-%m-%d}"
-        is_dead = is_over or (here and not _is_alive(self._whose.get("process")))
+        is_dead = is_over or (here and not _is_alive(self._whose["process"]))
         (self._report.unmarked if is_dead else self._report.open).append(chain.number)
 
 
-def _is_alive(process: Any) -> bool:
+def _is_alive(process: int) -> bool:
     try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, TypeError, ValueError):
+        os.kill(process, 0)
+    except ProcessLookupError:
         return False
     except PermissionError:
         return True

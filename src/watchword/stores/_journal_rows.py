@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from watchword.domain.event import Chain, Entry, Event, Standing
+from watchword.domain.event import Chain, Entry, Event
 from watchword.stores._instants import instant
 
 
@@ -25,11 +25,9 @@ def event_from(row: Any) -> tuple[int, Event]:
 
 
 def chain_from(row: Any) -> Chain:
-    """A row of the `chains` statement."""
+    """A row of the `chains` statement, whatever it says: its mac tells whether it is ours."""
     number, day, entries, last, standing, mac = row
-    return Chain(
-        number=number, day=day, entries=entries, last=last, standing=Standing(standing), mac=mac
-    )
+    return Chain(number=number, day=day, entries=entries, last=last, standing=standing, mac=mac)
 
 
 def entry_from(row: Any) -> Entry:

@@ -181,7 +181,10 @@ def test_what_lies_beside_the_texts_is_passed_over(folder):
             "fills a block 'ues' that its frame has not (it has use)",
         ),
         ("{{ code }}" + "x" * 4096, "comes out longer than 4096 bytes"),
-        ("{% if minutes == 60 %}{% else %}{{ code }}{% endif %}", "never says {{ code }}"),
+        ("{% if minutes == 7 %}{% else %}{{ code }}{% endif %}", "under a condition (line 1)"),
+        ("{{ code if minutes == 7 else brand }}", "under a condition (line 1)"),
+        ("{% if minutes < brand %}{% endif %}{{ code }}", "cannot be said"),
+        ("{{ code }}" + 20 * "{{ brand }}", "comes out longer than 4096 bytes"),
     ],
 )
 def test_a_text_that_people_would_come_to_harm_by_is_refused(folder, text, complaint):

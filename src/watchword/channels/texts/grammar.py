@@ -1,7 +1,8 @@
 """What a text may say, and how: found wrong before it is ever used.
 
 A text may say what it is given, and choose by it; it has no loops, calls, filters or arithmetic, so
-that what it says is bounded. It never chooses by the code, and extends only a frame that is there.
+that what it says is bounded. It never chooses by the code, nor whether to say it, and extends only
+a frame that is there.
 """
 
 from __future__ import annotations
@@ -43,10 +44,16 @@ def _in_one(name: str, tree: nodes.Template) -> Iterator[str]:
     for node in tree.find_all(nodes.Node):
         if type(node) not in _ALLOWED:
             yield f"a text may not use {type(node).__name__} (line {node.lineno})."
-    branches, choices = tree.find_all(nodes.If), tree.find_all(nodes.CondExpr)
+    branches, choices = list(tree.find_all(nodes.If)), list(tree.find_all(nodes.CondExpr))
     for test in [*(one.test for one in branches), *(one.test for one in choices)]:
         if any(said.name == "code" for said in _names(test)):
             yield f"a text may not choose by the code (line {test.lineno})."
+    for chosen in [*branches, *choices]:
+        if any(said.name == "code" for said in _names(chosen)) or chosen.find(nodes.Block):
+            yield (
+                f"says its code, or has a block, under a condition (line {chosen.lineno}): some "
+                "would get no code; say it outside."
+            )
     given = SAYS if name.endswith(".html") else SAYS - {"subject"}
     for variable in sorted(meta.find_undeclared_variables(tree) - given):
         near = difflib.get_close_matches(variable, sorted(given), 1)

@@ -28,6 +28,7 @@ _MINUTES = (1, 10, 60)
 _USUAL_MINUTES = 10
 _ORIGIN = "login.example.com"
 _BRAND = "W" * LONGEST_BRAND
+_WIDEST_BRAND = "\U00020bb7" * LONGEST_BRAND
 _MOST_SEGMENTS = 3
 _TO = "+10000000000"
 
@@ -120,7 +121,10 @@ def _proof(texts: Texts, speaker: Speaker, channel: str, language: str, purpose:
             for minutes in _MINUTES
         ]
         usual = _said(texts, speaker.words(SAMPLE_CODE, _USUAL_MINUTES), stem)
-    except (TemplateError, ConfigInvalid, ValueError, RecursionError) as error:
+        if not speaker.app:
+            words = speaker.words(SAMPLE_CODE, _USUAL_MINUTES)
+            _said(texts, msgspec.structs.replace(words, brand=_WIDEST_BRAND), stem)
+    except (TemplateError, ConfigInvalid, TypeError, ValueError, RecursionError) as error:
         where = (
             "" if isinstance(error, ConfigInvalid) else f"{_place(texts, stem)}: cannot be said: "
         )

@@ -96,6 +96,7 @@ BEGIN
     INTO _serials, _ids
     FROM watchword.challenges c WHERE c.destination = ANY (_subjects);
     PERFORM FROM watchword.challenges c WHERE c.serial = ANY (_serials) ORDER BY c.serial FOR UPDATE;
+    PERFORM FROM watchword.deliveries d WHERE d.challenge = ANY (_serials) ORDER BY d.id FOR UPDATE;
     DELETE FROM watchword.deliveries d WHERE d.challenge = ANY (_serials);
     GET DIAGNOSTICS deliveries = ROW_COUNT;
     DELETE FROM watchword.challenges c WHERE c.serial = ANY (_serials);

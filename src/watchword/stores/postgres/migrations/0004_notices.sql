@@ -15,4 +15,4 @@ CREATE TABLE watchword.notices (
 
 CREATE INDEX notices_due ON watchword.notices (webhook, due_at);
 
--- functions fcda0d84f470cfd0
+-- functions a691b4f1d5a32c25
