@@ -101,7 +101,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
             self.keys,
             self.clock,
             keep=timedelta(days=keep_days) or None,
-            webhooks=self.webhooks.known,
+            webhooks=self.webhooks.all,
         )
 
 

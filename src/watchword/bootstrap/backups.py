@@ -197,7 +197,7 @@ async def _pin(store: Store, keys: KeyRing, now: datetime) -> None:
 def _event(backup: Path, restored: Restored, now: datetime) -> Event:
     """What of it the journal has to tell: where it forks from that of the store it came from."""
     details = {
-        "act": "store restore",
+        "what": "store restore",
         "backup": backup.name,
         "first_chain": restored.first_chain,
         "cancelled": restored.cancelled,

@@ -31,7 +31,7 @@ def add(
     json: AsJson = False,
     where: Where = HERE,
 ) -> int:
-    """Add a webhook and print its secret. A running server posts to it within a second."""
+    """Add a webhook and print its secret. A running server posts to it at once."""
 
     async def added(service: Service) -> tuple[Webhook, str]:
         from watchword.domain.webhook import Notice
