@@ -17,7 +17,9 @@ OWN = re.compile(r"\b[0-9a-f]{32}\b|\d+ (?=KiB|records)|\d{4}-\d\d-\d\dT[\d:]+Z"
 def test_the_manual_prints_what_it_says(tmp_path):
     """Every step, in one shell, one after the other."""
     assert len(STEPS) == MANUAL.count("```sh") == 3
-    script = "".join(f"{typed}\necho '{END}'\n" for typed, _ in STEPS)
+    script = "watchword demo >/dev/null 2>&1\n" + "".join(
+        f"{typed}\necho '{END}'\n" for typed, _ in STEPS
+    )
     path = f"{WATCHWORD.parent}{os.pathsep}{os.environ['PATH']}"
     shell = subprocess.run(
         ["bash", "-c", script],

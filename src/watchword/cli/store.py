@@ -104,9 +104,10 @@ def restore(
         for line in restored.lost:
             print(f"  {line}")
     print(
-        "Next: stop the old servers for good, then watchword serve. Revoke again what was revoked"
+        "Next: copy watchword.toml and your texts here, too; without them the virtual carrier carries"
     )
-    print("since the backup, and erase again who was erased: docs/backup.md.")
+    print("everything. Stop the old servers for good, then watchword serve. Revoke again what was")
+    print("revoked since the backup, and erase again who was erased: docs/backup.md.")
     return 0
 
 
