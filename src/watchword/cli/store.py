@@ -103,11 +103,11 @@ def restore(
         print(f"Lost with its key ring; {settings.keyring_path} is the ring from now on:")
         for line in restored.lost:
             print(f"  {line}")
+    print("Next: copy watchword.toml and your texts here, too; without them the virtual carrier")
     print(
-        "Next: copy watchword.toml and your texts here, too; without them the virtual carrier carries"
+        "carries everything. Stop the old servers for good, then watchword serve. Revoke again what"
     )
-    print("everything. Stop the old servers for good, then watchword serve. Revoke again what was")
-    print("revoked since the backup, and erase again who was erased: docs/backup.md.")
+    print("was revoked since the backup, and erase again who was erased: docs/backup.md.")
     return 0
 
 
