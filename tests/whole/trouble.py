@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tests.whole.conftest import House, eventually, kill
 
+_THE_SCRIBES = {"chains", "events", "journal"}
+
 SHIM = Path(__file__).with_name("failing_disk.c")
 CALLERS = 8
 """As many as work at once until the server is killed."""
@@ -62,8 +64,9 @@ def killed_under_load(house: House, work: Callable[[], None], told: Callable[[],
 
 
 def counts(house: House) -> dict[str, int]:
-    """How many rows each table has."""
-    return {table: len(rows) for table, rows in house.place.contents().items()}
+    """How many rows each table has, but for those that a scribe moves in its own time."""
+    found = house.place.contents().items()
+    return {table: len(rows) for table, rows in found if table not in _THE_SCRIBES}
 
 
 def is_whole(house: House) -> bool:
