@@ -302,4 +302,9 @@ def raw(server: Any, *pieces: bytes, leaves: bool = False, source: str = HERE) -
         with suppress(OSError):
             if leaves:
                 connection.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
+        answer = b""
+        # Who is refused before all was read may be cut off behind the answer.
+        with suppress(ConnectionResetError):
+            while part := connection.recv(65536):
+                answer += part
+        return answer
