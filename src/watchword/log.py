@@ -42,16 +42,16 @@ def configure(
         name_the_error,
         only_plain_values,
     ]
-    renderer = _renderer(form, stream)
+    written = _written(form, stream)
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, *written],
         logger_factory=lambda *_: _Lines(stream),
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
         cache_logger_on_first_use=True,
     )
     _events = structlog.get_logger().bind()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_formatter(shared, renderer))
+    handler.setFormatter(_formatter(shared, written))
     _route_libraries_to(handler, lowest)
 
 
@@ -90,6 +90,16 @@ def quote_nothing(logger: Any, method: str, event: _Event) -> _Event:
     return event
 
 
+def one_plain_line(logger: Any, method: str, event: _Event) -> _Event:
+    """Name what a terminal would obey, or a reader not see, as in <U+202E>; JSON escapes it."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[name] = "".join(
+                sign if sign.isprintable() else f"<U+{ord(sign):04X}>" for sign in value
+            )
+    return event
+
+
 class _Lines:
     """Writes each event as a line. A log that cannot be written to must not fail a request."""
 
@@ -104,16 +114,16 @@ class _Lines:
     debug = info = warning = error = critical = exception = msg
 
 
-def _renderer(form: Literal["json", "text"], stream: TextIO) -> Processor:
+def _written(form: Literal["json", "text"], stream: TextIO) -> list[Processor]:
     if form == "json":
-        return structlog.processors.JSONRenderer()
-    return structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        return [structlog.processors.JSONRenderer()]
+    return [one_plain_line, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
 
 
-def _formatter(shared: list[Processor], renderer: Processor) -> logging.Formatter:
+def _formatter(shared: list[Processor], written: list[Processor]) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*shared, quote_nothing],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *written],
         keep_exc_info=False,
         keep_stack_info=False,
     )

@@ -91,3 +91,26 @@ def test_a_log_that_cannot_be_written_fails_nobody(written):
 
     log.configure("json", stream=Full())
     log.events().error("request_failed", error="ValueError")
+
+
+@pytest.mark.parametrize(
+    "sign", ["\x1b[2J", "\x07", "\x7f", "\x9b31m", "\u202e", "\u2028", "\ud800"]
+)
+def test_the_readable_form_is_one_plain_line_whatever_was_typed(written, sign):
+    """A terminal obeys some signs, and others turn the line round: each is named instead, in an
+    event's own fields and in what a library says."""
+    log.configure("text", stream=written)
+    log.events().warning("request_refused", account=f"a{sign}b", all=[f"c{sign}"])
+    logging.getLogger("aiosmtplib").warning("greeted by %s", f"d{sign}e")
+    assert len(written.getvalue().splitlines()) == 2
+    assert written.getvalue().replace("\n", "").isprintable()
+    named = f"<U+{ord(sign[0]):04X}>{sign[1:]}"
+    assert f"account=a{named}b" in written.getvalue()
+    assert f"d{named}e" in written.getvalue()
+
+
+def test_what_can_be_read_stays_as_it_is(written):
+    log.configure("text", stream=written)
+    log.events().info("request_refused", brand="街角小店", path="a\\b", said="it's 7 o'clock")
+    said = written.getvalue()
+    assert all(one in said for one in ("brand=街角小店", "path=a\\b", "\"it's 7 o'clock\""))
