@@ -104,13 +104,9 @@ def load_or_make(path: Path) -> KeyRing:
 def read(path: Path) -> File:
     """What the file says. Raises ConfigInvalid as `load_or_make` does."""
     try:
-        if path.stat().st_mode & 0o077:
-            raise ConfigInvalid([f"keys.path: {path} must be readable to its owner only (0600)."])
-        file = msgspec.json.decode(path.read_bytes(), type=File)
-        ring(file)
-    except (OSError, ValueError, KeyError, msgspec.DecodeError):
+        return _read(path)
+    except OSError:
         raise _unreadable(path) from None
-    return file
 
 
 def ring(file: File) -> KeyRing:
@@ -137,37 +133,50 @@ def change(path: Path, change: Callable[[File], File]) -> File:
 
 class Watched:
     """The file of a ring that is in use. `tell` is called with what became of a change: "reloaded",
-    or why it was refused."""
+    or why it was refused; once for each state of the file."""
 
     def __init__(self, path: Path, keys: KeyRing, tell: Callable[[str], None]) -> None:
         self._path, self._keys, self._tell = path, keys, tell
-        self._seen = (0, 0, 0, 0)
-        self._last_told = ""
+        self._seen: tuple[int, ...] = ()
+        self._is_away = False
 
     def look(self) -> None:
         """Adopt what the file says, if it changed since the last look. What is not a later state of
         this ring is refused, and the keys in use stay."""
         try:
             status = self._path.stat()
+            # The time of change tells of a mode or an owner that was put right, too.
+            seen = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+            if seen != self._seen:
+                self._take(seen)
+            self._is_away = False
         except OSError:
-            return self._say("the file is gone or cannot be reached")
-        # A change of its mode is one, too: it may have become readable.
-        seen = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
-        if seen == self._seen:
-            return None
-        is_first, self._seen = not any(self._seen), seen
-        try:
-            adopted = self._keys.adopt(ring(read(self._path)))
-        except ConfigInvalid:
-            return self._say("the file is not a readable key ring")
-        if not adopted:
-            return self._say("the file is another key ring")
-        return None if is_first else self._say("reloaded")
+            # Not seen: what could not be read, for want of a file handle, may be at the next look.
+            if not self._is_away:
+                self._is_away = True
+                self._tell("the file is gone or cannot be reached")
 
-    def _say(self, what: str) -> None:
-        if what != self._last_told or what == "reloaded":
-            self._last_told = what
-            self._tell(what)
+    def _take(self, seen: tuple[int, ...]) -> None:
+        try:
+            adopted = self._keys.adopt(ring(_read(self._path)))
+            said = "reloaded" if adopted else "the file is another key ring"
+        except ConfigInvalid:
+            said = "the file is not a readable key ring"
+        is_as_loaded = said == "reloaded" and not self._seen and not self._is_away
+        self._seen = seen
+        if not is_as_loaded:
+            self._tell(said)
+
+
+def _read(path: Path) -> File:
+    if path.stat().st_mode & 0o077:
+        raise ConfigInvalid([f"keys.path: {path} must be readable to its owner only (0600)."])
+    try:
+        file = msgspec.json.decode(path.read_bytes(), type=File)
+        ring(file)
+    except (ValueError, KeyError, msgspec.DecodeError):
+        raise _unreadable(path) from None
+    return file
 
 
 def _unreadable(path: Path) -> ConfigInvalid:

@@ -1,11 +1,13 @@
 """The key ring on disk: made once, readable to its owner, and never half."""
 
 import asyncio
+import errno
 import json
 import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -251,3 +253,49 @@ def test_another_ring_in_its_place_is_refused_and_the_old_one_stays(path, tmp_pa
     watched.look()
     assert told == ["the file is another key ring"]
     assert keys.unseal(sealed, b"x") == b"secret"
+
+
+def test_a_ring_that_others_may_read_is_refused_until_it_is_its_owners_again(path, tmp_path):
+    """It may come with the wrong mode, and be put right: the refusal is told once for each state of
+    the file, and what is right then is taken."""
+    keys = keyring.load_or_make(path)
+    told: list[str] = []
+    watched = keyring.Watched(path, keys, told.append)
+    watched.look()
+    newer = tmp_path / "newer.json"
+    newer.write_bytes(path.read_bytes())
+    newer.chmod(0o600)
+    keyring.change(newer, lambda file: file.with_new(datetime.now(UTC)))
+    newer.chmod(0o644)
+    newer.replace(path)
+    watched.look()
+    watched.look()
+    assert told == ["the file is not a readable key ring"]
+    path.chmod(0o640)
+    watched.look()
+    watched.look()
+    assert told == ["the file is not a readable key ring"] * 2
+    path.chmod(0o600)
+    watched.look()
+    watched.look()
+    assert told[2:] == ["reloaded"]
+    assert keys.ids == keyring.load_or_make(path).ids
+
+
+def test_a_ring_that_could_not_be_read_once_is_read_again(path, monkeypatch):
+    """A process out of file handles has them again later, and the file is the same as before."""
+    keys = keyring.load_or_make(path)
+    told: list[str] = []
+    watched = keyring.Watched(path, keys, told.append)
+    watched.look()
+    keyring.change(path, lambda file: file.with_new(datetime.now(UTC)))
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "read_bytes", _out_of_handles)
+        watched.look()
+    watched.look()
+    assert told == ["the file is gone or cannot be reached", "reloaded"]
+    assert keys.ids == keyring.load_or_make(path).ids
+
+
+def _out_of_handles(path):
+    raise OSError(errno.EMFILE, "Too many open files")
