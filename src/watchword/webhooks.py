@@ -7,10 +7,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
+from ipaddress import ip_address
 
 import msgspec
 
-from watchword.providers._http import Http, Place, place_of
+from watchword.providers._http import Http, Place, is_public, place_of
 
 _MOST_PLACES = 200
 _CONNECTIONS = 4
@@ -26,8 +27,11 @@ class Poster:
         self._clients: OrderedDict[Place, Http] = OrderedDict()
 
     def refuse_address(self, url: str) -> None:
-        """Raises ValueError for a URL that nothing may be sent to, whatever its name gives."""
-        _split(url, allow_private=self._allow_private)
+        """Raises ValueError for a URL that nothing may be sent to. What a name gives is looked at
+        with each connection."""
+        place, _ = _split(url, allow_private=self._allow_private)
+        if not self._allow_private and _is_private(place.host):
+            raise ValueError("it is in a network of our own, so it needs allow_private")
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         """The status of the answer. Raises ValueError, ProviderUnavailable, OutcomeUnknown."""
@@ -54,6 +58,13 @@ class Poster:
             with suppress(Exception):  # whoever still waits for its answer asks again
                 await oldest.close()
         return self._clients[place]
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return not is_public(ip_address(host))
+    except ValueError:  # a name
+        return False
 
 
 def _split(url: str, *, allow_private: bool) -> tuple[Place, str]:

@@ -4,6 +4,7 @@ over; and a store restored without its key ring, which says what is lost."""
 import json
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import threading
@@ -207,7 +208,9 @@ def test_a_backup_under_load_restores_to_a_store_that_keeps_the_promises(
             report = json.loads(elsewhere.run("journal", "verify", "--json").stdout)
         assert (report["whole"], report["faults"]) == (True, [])
         acts = [one["details"] for one in events(elsewhere) if one["kind"] == "operator"]
-        assert [act["without_ring"] for act in acts if act["what"] == "store restore"] == [False]
+        (act,) = [act for act in acts if act["what"] == "store restore"]
+        assert (act["without_ring"], act["host"]) == (False, socket.gethostname())
+        assert act["by"]
 
 
 def test_sends_go_on_while_a_backup_holds_its_snapshot(house, elsewhere, tmp_path):

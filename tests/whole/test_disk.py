@@ -107,6 +107,12 @@ def test_a_disk_that_fails_at_commit_changes_nothing(house, api, disk, kind):
     eventually(lambda: not unsettled(house), "an empty outbox")
 
 
+def test_the_log_tells_of_a_full_disk_and_of_its_end(house, serving, disk):
+    with disk.fault("full", house.process.pid):
+        eventually(lambda: "store_unavailable" in house.said(), "a word of trouble")
+    eventually(lambda: "store_available" in house.said(), "a word of its end")
+
+
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_disk_that_comes_and_goes_keeps_what_was_answered(house, api, disk, kind):
     """With sends in flight whenever the fault begins and ends: who got an answer has a challenge,

@@ -138,7 +138,7 @@ async def bootstrap(
         service = await _service(
             settings, keys, store, providers, kinds, poster, clock, speaks=deliver
         )
-        if not settings.address.is_embedded:
+        if deliver or not settings.address.is_embedded:
             watching = asyncio.create_task(_for_ever("store", lambda: _watch_over(store)))
             closing.push_async_callback(_end, watching)
         counting = asyncio.create_task(_for_ever("refusals", lambda: tell_refusals(store, clock)))
@@ -228,7 +228,7 @@ async def _follow(file: Watched) -> None:
 
 
 async def _watch_over(store: Store) -> None:
-    """Tell when a store on a server is away, and when it is back."""
+    """Tell when the store takes no writes, and when it does again."""
     is_away = False
     while True:
         await asyncio.sleep(_LOOK_EVERY_S)
@@ -284,23 +284,22 @@ def _tell_of_webhook(webhook: Webhook, trouble: str, again_at: datetime | None) 
 
 
 class _Weather:
-    """Tells when a provider turns unavailable and when it is back, once a minute at the most."""
+    """Tells when a provider turns unavailable, when for another reason, and when it is back, once a
+    minute at the most."""
 
     def __init__(self, channel: str) -> None:
         self._channel = channel
-        self._told_down = False
+        self._told = ""
         self._quiet_until = 0.0
 
     def tell(self, leased: Leased, handover: Handover) -> None:
         if handover.state is DeliveryState.CANCELLED:  # it was handed to no provider
             return
-        is_down = handover.state is DeliveryState.QUEUED
-        if is_down is self._told_down or time.monotonic() < self._quiet_until:
+        trouble = handover.reason if handover.state is DeliveryState.QUEUED else ""
+        if trouble == self._told or time.monotonic() < self._quiet_until:
             return
-        self._told_down, self._quiet_until = is_down, time.monotonic() + _QUIET_S
-        if is_down:
-            log.events().warning(
-                "provider_unavailable", channel=self._channel, reason=handover.reason
-            )
+        self._told, self._quiet_until = trouble, time.monotonic() + _QUIET_S
+        if trouble:
+            log.events().warning("provider_unavailable", channel=self._channel, reason=trouble)
         else:
             log.events().info("provider_available", channel=self._channel)

@@ -6,7 +6,7 @@ so that no code is accepted twice and no message is handed over again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -83,10 +83,15 @@ async def back_up(
 
 
 async def restore(
-    settings: Settings, backup: Path, *, without_ring: bool = False, pg_restore: str = ""
+    settings: Settings,
+    backup: Path,
+    operator: Mapping[str, str],
+    *,
+    without_ring: bool = False,
+    pg_restore: str = "",
 ) -> Restored:
-    """Make a new store of a backup; what fails leaves none. Raises BackupRefused, ConfigInvalid,
-    StoreUnavailable, OSError."""
+    """Make a new store of a backup; what fails leaves none. The `operator` goes into its journal.
+    Raises BackupRefused, ConfigInvalid, StoreUnavailable, OSError."""
     async with _restoring(settings, backup, pg_restore) as found:
         store, now = found.store, found.now
         losses = []
@@ -106,7 +111,7 @@ async def restore(
             first_chain=max((chain.number for chain in chains), default=0) + 1,
             lost=tuple(f"{loss.amount} {loss.what}" for loss in losses),
         )
-        await store.note([_event(backup, restored, now)])
+        await store.note([_event(backup, restored, operator, now)])
     return restored
 
 
@@ -194,7 +199,7 @@ async def _pin(store: Store, keys: KeyRing, now: datetime) -> None:
         await store.write([write], now)
 
 
-def _event(backup: Path, restored: Restored, now: datetime) -> Event:
+def _event(backup: Path, restored: Restored, operator: Mapping[str, str], now: datetime) -> Event:
     """What of it the journal has to tell: where it forks from that of the store it came from."""
     details = {
         "what": "store restore",
@@ -202,5 +207,6 @@ def _event(backup: Path, restored: Restored, now: datetime) -> Event:
         "first_chain": restored.first_chain,
         "cancelled": restored.cancelled,
         "without_ring": bool(restored.lost),
+        **operator,
     }
     return Event(at=now, kind=Kind.OPERATOR, details=msgspec.json.encode(details).decode())

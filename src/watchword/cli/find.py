@@ -81,8 +81,8 @@ def _nothing(found: Found, names: dict[str, str]) -> Iterator[str]:
         return
     yield f"Nothing is known of {found.to} in {', '.join(sorted(names.values()))}."
     yield "  What is over is kept for a day, and then told by the journal (journal.keep_days)."
-    yield "  Else no request came, another spelling or app was meant, or it was refused: look for"
-    yield "  request_refused in the server's log, by the request id that the caller was given."
+    yield "  Else no request came, another spelling or app was meant, or it was refused. Refusals"
+    yield "  are counted in the journal, by app and limit: watchword journal show --app APP."
 
 
 def _no_such(challenge_id: str) -> Iterator[str]:
@@ -157,7 +157,7 @@ def _reason(delivery: Delivery) -> str:
         "leased": "a worker has just taken it.",
         "sending": "it is being handed over.",
         "accepted": "the provider took it; whether it arrived is not known here.",
-        "delivered": "the provider says that it arrived.",
+        "delivered": f"it arrived{said}." if said else "the provider says that it arrived.",
         "failed": f"the provider refused it for good{said}.",
         "unknown": (
             f"it may have arrived; it is not sent again, and the user may ask for another{said}."

@@ -27,10 +27,10 @@ KNOWN_IN_S = 10.0
 def list_(*, json: AsJson = False, where: Where = HERE) -> int:
     """List the keys of this machine's ring, and which of them is active since when."""
 
-    async def listed(service: Service) -> list[dict[str, object]]:
+    async def listed(service: Service) -> tuple[str, list[dict[str, object]]]:
         from watchword.bootstrap import rotation
 
-        return [
+        return service.keys.fingerprint, [
             {
                 "kind": kind,
                 "id": key.id,
@@ -43,12 +43,13 @@ def list_(*, json: AsJson = False, where: Where = HERE) -> int:
             for key in file.keys(kind)
         ]
 
-    keys = ask(where.settings(), listed)
+    fingerprint, keys = ask(where.settings(), listed)
     if json:
         print_json(keys)
     else:
         columns = ("kind", "id", "active", "added_at", "active_since")
         print_table(columns, [[key[column] or "" for column in columns] for key in keys])
+        print(f"The key ring is {fingerprint}.")
     return 0
 
 

@@ -66,9 +66,7 @@ async def _note(service: Service, deeds: Sequence[Deed]) -> None:
 def _event(deed: Deed, now: datetime) -> Event:
     from watchword.domain.event import Event, Kind
 
-    details = {"what": deed.what, "on": deed.on, "by": _user(), "host": socket.gethostname()}
-    if sudoer := os.environ.get("SUDO_USER"):
-        details["sudo"] = sudoer[:64]
+    details = {"what": deed.what, "on": deed.on, **operator()}
     return Event(
         at=now,
         kind=Kind.OPERATOR,
@@ -77,6 +75,14 @@ def _event(deed: Deed, now: datetime) -> Event:
         masked=deed.masked,
         details=msgspec.json.encode({k: v for k, v in details.items() if v}).decode(),
     )
+
+
+def operator() -> dict[str, str]:
+    """Who runs this command, and where, as the journal tells it."""
+    who = {"by": _user(), "host": socket.gethostname()}
+    if sudoer := os.environ.get("SUDO_USER"):
+        who["sudo"] = sudoer[:64]
+    return who
 
 
 def _user() -> str:

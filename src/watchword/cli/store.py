@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from cyclopts import Parameter
 
+from watchword.cli.opened import operator
 from watchword.cli.places import HERE, Where
 from watchword.cli.printing import AsJson, instant, print_json
 from watchword.cli.refusal import Refused
@@ -86,7 +87,9 @@ def restore(
     settings, path = where.settings(), Path(file)
     with _refusals():
         restored = asyncio.run(
-            backups.restore(settings, path, without_ring=without_ring, pg_restore=pg_restore)
+            backups.restore(
+                settings, path, operator(), without_ring=without_ring, pg_restore=pg_restore
+            )
         )
     if json:
         print_json(restored)

@@ -183,7 +183,10 @@ def test_what_lies_beside_the_texts_is_passed_over(folder):
         ("{{ code }}" + "x" * 4096, "comes out longer than 4096 bytes"),
         ("{% if minutes == 7 %}{% else %}{{ code }}{% endif %}", "under a condition (line 1)"),
         ("{{ code if minutes == 7 else brand }}", "under a condition (line 1)"),
-        ("{% if minutes < brand %}{% endif %}{{ code }}", "cannot be said"),
+        ("{% if minutes < brand %}{% endif %}{{ code }}", "compares with a text (line 1)"),
+        ("{% if minutes in brand %}{% endif %}{{ code }}", "compares with a text (line 1)"),
+        ("{{ 'soon' if minutes != 7 }}{{ code }}", "needs its else (line 1)"),
+        ("{{ code }}{% if minutes == 7 %}{% extends brand %}{% endif %}", "under a condition"),
         ("{{ code }}" + 20 * "{{ brand }}", "comes out longer than 4096 bytes"),
     ],
 )

@@ -150,7 +150,9 @@ def test_a_backup_of_a_newer_watchword_is_left_alone(shell, neighbour, backup):
 
 def test_with_its_ring_nothing_is_lost(shell, neighbour, backup):
     with_ring_of(shell, neighbour)
-    assert neighbour.json("store", "restore", str(backup))["lost"] == []
+    restored = neighbour.json("store", "restore", str(backup))
+    assert restored["lost"] == []
+    assert f"The key ring is {restored['census']['fingerprint']}." in neighbour("keys", "list")
     for words in (("app", "list"), ("key", "list")):
         assert neighbour(*words) == shell(*words)
     for dialect in ("huawei", "aliyun"):

@@ -77,6 +77,18 @@ def test_a_key_ring_that_others_may_read_is_broken(shell, states):
     assert shell.code == 1
 
 
+def test_a_key_ring_of_another_user_than_the_folder_is_broken(shell, states):
+    """As a command that root ran may leave it: the server could not read it."""
+    shell("app", "list")
+    ring = shell.folder / "keyring.json"
+    if os.geteuid():
+        ring.unlink()
+        ring.symlink_to("/etc/passwd")
+    else:
+        os.chown(ring, 1, -1)
+    assert any(f"run chown {shell.folder.owner()} {ring}" in what for what in broken(states()))
+
+
 def test_wrong_settings_are_broken(shell, states):
     settings(shell, 'stroe = "x"')
     assert any("stroe" in what for what in broken(states()))
@@ -129,6 +141,8 @@ def test_a_store_that_is_no_store_is_broken(shell, states):
     (shell.folder / "watchword.db").write_bytes(b"this is no database" * 100)
     assert any("store" in what.lower() for what in broken(states()))
     assert shell.code == 1
+    (shell.folder / "keyring.json").unlink()
+    assert any("cannot be asked whether it needs one" in what for what in states())
 
 
 def test_a_folder_that_others_may_look_into_is_told(shell):

@@ -52,7 +52,7 @@ def test_what_was_looked_at_is_told_where_nothing_is_known(shell):
     shell("app", "create", "shop")
     report = shell("find", "--to", "ann@example.com")
     assert "Nothing is known of a***@example.com in shop." in report
-    assert "request_refused" in report
+    assert "watchword journal show --app APP" in report
     told = shell.json("find", "--to", "ann@example.com")
     assert told["challenges"] == []
     assert [one["app"] for one in told["standings"]] == ["shop"]

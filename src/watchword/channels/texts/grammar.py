@@ -49,16 +49,37 @@ def _in_one(name: str, tree: nodes.Template) -> Iterator[str]:
         if any(said.name == "code" for said in _names(test)):
             yield f"a text may not choose by the code (line {test.lineno})."
     for chosen in [*branches, *choices]:
-        if any(said.name == "code" for said in _names(chosen)) or chosen.find(nodes.Block):
+        framed = chosen.find(nodes.Block) or chosen.find(nodes.Extends)
+        if framed or any(said.name == "code" for said in _names(chosen)):
             yield (
-                f"says its code, or has a block, under a condition (line {chosen.lineno}): some "
-                "would get no code; say it outside."
+                "says its code, or has a frame or block, under a condition (line "
+                f"{chosen.lineno}): some would get no code; say it outside."
+            )
+    for choice in choices:
+        if choice.expr2 is None:
+            yield f"a choice needs its else (line {choice.lineno})."
+    for compared in tree.find_all(nodes.Compare):
+        if not _can_be_told(compared):
+            yield (
+                f"compares with a text (line {compared.lineno}); only minutes is a number, for the "
+                "rest there are == and !=."
             )
     given = SAYS if name.endswith(".html") else SAYS - {"subject"}
     for variable in sorted(meta.find_undeclared_variables(tree) - given):
         near = difflib.get_close_matches(variable, sorted(given), 1)
         hint = f"; did you mean '{near[0]}'?" if near else f"; there is {', '.join(sorted(given))}."
         yield f"says '{variable}', which it is not given{hint}"
+
+
+def _can_be_told(compared: nodes.Compare) -> bool:
+    """Equal or not, of anything; more or less, of numbers alone."""
+    if all(operand.op in ("eq", "ne") for operand in compared.ops):
+        return True
+    return all(
+        (isinstance(one, nodes.Name) and one.name == "minutes")
+        or (isinstance(one, nodes.Const) and isinstance(one.value, int))
+        for one in (compared.expr, *(operand.expr for operand in compared.ops))
+    ) and not any(operand.op in ("in", "notin") for operand in compared.ops)
 
 
 def _names(said: nodes.Node) -> Iterator[nodes.Name]:

@@ -28,7 +28,9 @@ _MINUTES = (1, 10, 60)
 _USUAL_MINUTES = 10
 _ORIGIN = "login.example.com"
 _BRAND = "W" * LONGEST_BRAND
-_WIDEST_BRAND = "\U00020bb7" * LONGEST_BRAND
+# An app is called otherwise from one minute to the next, and no text may come out too long then: of
+# the widest characters there are, and of one that takes more than them once it is escaped.
+_WIDEST_BRANDS = ("\U00020bb7" * LONGEST_BRAND, "'" * LONGEST_BRAND)
 _MOST_SEGMENTS = 3
 _TO = "+10000000000"
 
@@ -121,9 +123,8 @@ def _proof(texts: Texts, speaker: Speaker, channel: str, language: str, purpose:
             for minutes in _MINUTES
         ]
         usual = _said(texts, speaker.words(SAMPLE_CODE, _USUAL_MINUTES), stem)
-        if not speaker.app:
-            words = speaker.words(SAMPLE_CODE, _USUAL_MINUTES)
-            _said(texts, msgspec.structs.replace(words, brand=_WIDEST_BRAND), stem)
+        for brand in _WIDEST_BRANDS:
+            _said(texts, Speaker(brand=brand).words(_LONGEST_CODE, _USUAL_MINUTES), stem)
     except (TemplateError, ConfigInvalid, TypeError, ValueError, RecursionError) as error:
         where = (
             "" if isinstance(error, ConfigInvalid) else f"{_place(texts, stem)}: cannot be said: "

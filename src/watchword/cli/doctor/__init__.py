@@ -75,7 +75,7 @@ def _state(settings: Settings) -> Iterator[Finding]:
             )
         yield broken("store", sentence)
         stage = None
-    yield (ring := machine.keyring(settings, is_started=stage is Stage.STARTED))
+    yield (ring := machine.keyring(settings, stage))
     if stage is Stage.STARTED:
         if settings.keyring_path.exists():
             yield from asyncio.run(_opened(settings, *_INSIDE))

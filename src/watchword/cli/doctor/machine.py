@@ -7,10 +7,14 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from watchword.cli.doctor.finding import Finding, broken, note, ok
 from watchword.cli.places import answers, left, running
 from watchword.config import Settings
+
+if TYPE_CHECKING:
+    from watchword.bootstrap import Stage
 
 LONGEST_USUAL_TTL_S = 600
 LEAST_FREE = 1 << 30
@@ -100,13 +104,29 @@ def is_synchronised() -> bool | None:
     return state != _TIME_ERROR and not told.status & _STA_UNSYNC
 
 
-def keyring(settings: Settings, *, is_started: bool) -> Finding:
+def keyring(settings: Settings, stage: Stage | None) -> Finding:
+    """Without a `stage` the store could not be asked."""
+    from watchword.bootstrap import Stage
+
     path = settings.keyring_path
-    if not path.exists() and is_started:
+    if not path.exists() and stage is None:
+        return note(
+            "keyring",
+            f"There is no key ring in {path}, and the store cannot be asked whether it needs one: "
+            "if it was used before, restore your copy.",
+        )
+    if not path.exists() and stage is Stage.STARTED:
         fleet = "" if settings.address.is_embedded else ", or copy keyring.json of another machine"
         return broken("keyring", f"The key ring is missing: restore your copy to {path}{fleet}.")
     if not path.exists():
         return note("keyring", f"There is no key ring yet; the first start makes {path}.")
+    if path.stat().st_uid != path.parent.stat().st_uid:
+        user = path.parent.owner()
+        return broken(
+            "keyring",
+            f"The key ring is {path.owner()}'s, and its folder {user}'s, who cannot read it: run "
+            f"chown {user} {path}.",
+        )
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         return broken("keyring", f"Others may read the key ring: run chmod 600 {path}.")
     return ok("keyring", "The key ring is readable to its owner only.")
