@@ -20,11 +20,11 @@ from watchword.stores.sqlite._queries import SQL
 _REST = span(timedelta(minutes=10))
 """How long a walk past all counters of a kind has to be over before the next one."""
 _LOOKS = 16
-"""How many counters it looks at for one that it may delete: looking costs little."""
+"""How many rows it looks at for one that it may change: looking costs little."""
 
 
 class _Place(NamedTuple):
-    """How far one kind has been swept: up to an instant, or past a key."""
+    """How far one kind has been swept: up to an instant, past a key, or past a key of an instant."""
 
     instant: int = 0
     key: tuple[bytes | int, ...] | None = None
@@ -68,13 +68,20 @@ def sweep(
 
 def _wipe(cursor: sqlite3.Cursor, at: int, most: int, place: _Place) -> _Step:
     """Drop the codes of challenges that expired unanswered, and what was still to be sent."""
-    since = place.instant if place.instant <= at else 0  # the clock stepped back
-    rows = cursor.execute(SQL["dead_challenges"], (since, at, most)).fetchall()
-    for serial, _ in rows:
-        cursor.execute(SQL["expire_challenge"], (serial,))
-        cursor.execute(SQL["settle_expired"], (at, serial))
-    # Several may share an instant: after a full handful the last instant is looked at again.
-    return _Step(len(rows), _Place(rows[-1][1] - 1 if len(rows) == most else at))
+    # All begin anew where the clock stepped back.
+    after = (place.instant, *(place.key or (-1,))) if place.instant <= at else (0, -1)
+    looks = most * _LOOKS
+    looked_at = cursor.execute(SQL["walk_expired"], (*after, at, looks)).fetchall()
+    wiped = 0
+    for instant, serial, is_open in looked_at:
+        if is_open and wiped == most:
+            return _Step(wiped, place, more=True)
+        if is_open:
+            cursor.execute(SQL["expire_challenge"], (serial,))
+            cursor.execute(SQL["settle_expired"], (at, serial))
+            wiped += 1
+        place = _Place(instant, (serial,))
+    return _Step(wiped, place, more=len(looked_at) == looks)
 
 
 def _forget(cursor: sqlite3.Cursor, at: int, most: int, place: _Place) -> _Step:

@@ -279,10 +279,10 @@ WHERE kind = ? AND key = ? AND version = ? AND (expires_at IS NULL OR expires_at
 DELETE FROM records
 WHERE kind = ? AND key = ? AND version = ? AND (expires_at IS NULL OR expires_at > ?);
 
--- name: dead_challenges
--- Open on paper, but their time is over: their codes have to go.
-SELECT serial, expires_at FROM challenges
-WHERE expires_at > ? AND expires_at <= ? AND state = 'pending' ORDER BY expires_at LIMIT ?;
+-- name: walk_expired
+-- The next few whose time is over. Of those that are open on paper the codes have to go.
+SELECT expires_at, serial, state = 'pending' FROM challenges
+WHERE (expires_at, serial) > (?, ?) AND expires_at <= ? ORDER BY expires_at, serial LIMIT ?;
 
 -- name: expire_challenge
 UPDATE challenges SET state = 'expired', draws = x'90', closed_at = expires_at WHERE serial = ?;
