@@ -22,6 +22,7 @@ RESIDENT_MIB = 150.0
 SLOWED_BY_SWEEPING = 3.0
 FAIRNESS = 0.6
 BESIDE_A_FLOOD = 1.5
+FLAT, FLAT_P99 = 1.1, 1.25
 CPU_TO_SQLITE = 1.4
 GROWN = 1.25
 TELLING = 0.1
@@ -70,6 +71,15 @@ def claims(results: Results) -> Iterator[Claim]:
     for lane in results.fairness:
         says = f"{lane.lane}: p95 of another app's hand-overs beside a flood, to that alone"
         yield _at_most(says, lane.ratio, BESIDE_A_FLOOD)
+    if (hour := results.hour) is not None:
+        yield _at_most("last third of the hour to its first: resident memory", hour.resident, FLAT)
+        yield _at_most("the same of the store but for its journal", hour.store, FLAT)
+        yield _at_most("the same of p99", hour.p99, FLAT_P99)
+        refused = sum(
+            sum(one.sent.statuses.values()) - one.sent.statuses.get(201, 0)
+            for one in hour.stretches
+        )
+        yield _at_most("refusals in the hour", refused, 0)
     if results.fleet is not None:
         yield from _of_fleet(results.fleet)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from bench.captcha import SHARE_OF_PEAK, Captchas
 from bench.claims import claims
 from bench.delivering import Handed, Undisturbed
+from bench.enduring import Endured
 from bench.fleet import Cleared, Cost, Fleet, Pooled
 from bench.hints import CALLS, Hinted
 from bench.measure import Figure
@@ -50,6 +51,8 @@ def _sections(results: Results) -> Iterator[str]:
         yield _handed(results.handed)
     if results.fairness:
         yield _undisturbed(results.fairness)
+    if results.hour is not None:
+        yield _endured(results.hour)
     if results.fleet is not None:
         yield from _fleet(results.fleet)
     for kind, places in results.profiles.items():
@@ -187,6 +190,33 @@ def _handed(found: Sequence[Handed]) -> str:
 def _undisturbed(found: Sequence[Undisturbed]) -> str:
     rows = [(u.lane, f"{u.alone_ms:.1f}", f"{u.beside_ms:.1f}", f"{u.ratio:.2f}") for u in found]
     return table(("lane", "p95 ms alone", "p95 ms beside a flood", "ratio"), rows)
+
+
+def _endured(found: Endured) -> str:
+    rows = [
+        (
+            str(number),
+            f"{one.sent.rate:.0f}",
+            f"{one.sent.p50:.2f}",
+            f"{one.sent.p99:.2f}",
+            f"{one.resident_mib:.0f}",
+            f"{one.store_mib:.0f}",
+            f"{one.journal_mib:.0f}",
+            f"{one.file_mib:.0f}",
+            f"{one.sent.busy:.0%}",
+            f"{one.sent.others:.0%}",
+        )
+        for number, one in enumerate(found.stretches, 1)
+    ]
+    heads = (
+        *("slice", "sends a second", "p50 ms", "p99 ms", "resident MiB", "store MiB"),
+        *("journal MiB", "file MiB", "server busy", "others"),
+    )
+    return (
+        f"{found.sent:,} sends in {found.seconds / 60:.0f} min, at half of {found.peak:.0f} a "
+        f"second, delivered and swept meanwhile. The journal grows by {found.journal_bytes:.0f} "
+        "bytes a send.\n\n"
+    ) + table(heads, rows)
 
 
 def _figures(figures: Sequence[Figure], head: str = "sends") -> str:

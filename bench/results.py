@@ -6,6 +6,7 @@ import msgspec
 
 from bench.captcha import Captchas
 from bench.delivering import Handed, Undisturbed
+from bench.enduring import Endured
 from bench.fleet import Fleet
 from bench.hints import Hinted
 from bench.measure import Figure
@@ -38,5 +39,6 @@ class Results(msgspec.Struct, kw_only=True):
     processes: list[Crowded] = []
     handed: list[Handed] = []
     fairness: list[Undisturbed] = []
+    hour: Endured | None = None
     fleet: Fleet | None = None
     profiles: dict[str, list[Place]] = {}

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 import msgspec
 
 from bench.captcha import WINDOWS_A_ROUND
+from bench.enduring import SLICES, slice_seconds
 from bench.fleet import POOLS
 from bench.rig import Plan
 from bench.scenarios import CROWDS, SLICE, SWEPT_WITHIN
@@ -66,6 +67,8 @@ def schedule(plan: Plan, *, only: Collection[str], workers: Sequence[bool]) -> I
         yield Part("handover", plan.rounds * 4 * _START_S + plan.rounds * _HANDED_S)
     if "fairness" in only:
         yield Part("fairness", plan.rounds * (4 * _START_S + _HANDED_S + 4 * plan.seconds))
+    if "hour" in only:
+        yield Part("hour, without its seeding", SLICES * slice_seconds(plan))
 
 
 def fleet_schedule(plan: Plan, only: Collection[str]) -> Iterator[Part]:

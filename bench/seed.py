@@ -25,19 +25,35 @@ _FRESH = {
         "id": "substr(id, 1, 3) || printf('%015x', serial - :shift) || substr(id, 19)",
         "slot": "randomblob(16)",
         "destination": "randomblob(16)",
-        "expires_at": "expires_at + :step",
+        "expires_at": "expires_at + :step + :later",
     },
     "deliveries": {"id": "id + :step", "challenge": "challenge - :shift"},
-    "onces": {"row": "row + :step", "key": "randomblob(16)"},
-    "spent": {"counter": "randomblob(16)"},
+    "onces": {
+        "row": "row + :step",
+        "key": "randomblob(16)",
+        "expires_at": "expires_at + :later",
+    },
+    "spent": {"counter": "randomblob(16)", "idle_at": "idle_at + :later"},
 }
 
 
 _ROWS_OF = {"spent": 3}
 
 
-def seed(data: Path, many: int, *, now: datetime, ttl: timedelta) -> None:
-    """Leave in an empty store what `many` sends to as many people left at `now`."""
+_OVER = """
+UPDATE challenges SET state = 'expired', draws = x'90', closed_at = expires_at;
+UPDATE deliveries
+SET state = 'accepted', code = x'', recipient = x'', due_at = NULL, settled_at = queued_at;
+UPDATE spent SET idle_at = (SELECT max(idle_at) FROM spent);
+DELETE FROM events;
+"""
+
+
+def seed(
+    data: Path, many: int, *, now: datetime, ttl: timedelta, over: timedelta = timedelta()
+) -> None:
+    """Leave in an empty store what `many` sends to as many people left at `now`; or in so long
+    `over` from then on, all of it closed and delivered."""
     sample = min(SAMPLE, many)
     inside(Home(data), fill(sample, first=SEEDED, now=now, ttl=ttl))
     with closing(
@@ -45,13 +61,16 @@ def seed(data: Path, many: int, *, now: datetime, ttl: timedelta) -> None:
     ) as connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA cache_size = -2000000")
+        if over:
+            connection.executescript(_OVER)
         _take_sample(connection)
         (spread,) = connection.execute(
             "SELECT max(serial) - min(serial) + 1 FROM challenges"
         ).fetchone()
         connection.execute("BEGIN")
         for step in range(sample, many, sample):
-            _repeat(connection, step, shift=spread * (step // sample), most=many - step)
+            later = over * step / many // timedelta(microseconds=1)
+            _repeat(connection, step, spread * (step // sample), later, most=many - step)
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -62,13 +81,21 @@ def _take_sample(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-def _repeat(connection: sqlite3.Connection, step: int, *, shift: int, most: int) -> None:
-    """The sample once more; `shift` makes its serials older than any so far."""
+def _repeat(
+    connection: sqlite3.Connection, step: int, shift: int, later: int, *, most: int
+) -> None:
+    """The sample once more, so many microseconds `later`; `shift` makes its serials older than any
+    so far."""
     for table, fresh in _FRESH.items():
         names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
         values = ", ".join(fresh.get(name, name) for name in names)
         connection.execute(
             f"INSERT INTO {table} ({', '.join(names)}) "  # noqa: S608 (our own names)
             f"SELECT {values} FROM sample_of_{table} LIMIT :most",
-            {"step": step, "shift": shift, "most": most * _ROWS_OF.get(table, 1)},
+            {
+                "step": step,
+                "shift": shift,
+                "later": later,
+                "most": most * _ROWS_OF.get(table, 1),
+            },
         )

@@ -12,6 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -49,6 +50,9 @@ _SERVER = re.compile(
 _PLAIN = re.compile(r"[!-~]+")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(?::\d{1,5})?")
 _ORIGIN = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?")
+_COLLECTOR = re.compile(
+    r"https?://(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::\d{1,5})?(?:/[\w./-]*)?", re.ASCII
+)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{2,8})*")
 _OPTIONS = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
@@ -208,6 +212,12 @@ class Texts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     folder: str = "templates"
 
 
+class Tracing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where traces are collected, by OTLP over HTTP; "" is nowhere."""
+
+    endpoint: str = ""
+
+
 class Channels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which provider carries a channel; "" is the virtual one while no other provider is set."""
 
@@ -282,6 +292,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     captcha: Captcha = Captcha()
     texts: Texts = Texts()
     webhooks: Webhooks = Webhooks()
+    tracing: Tracing = Tracing()
     channels: Channels = Channels()
     lanes: Lanes = Lanes()
     providers: Mapping[str, Confidential] = {}
@@ -381,6 +392,13 @@ def _calendar(amount: int, span: Literal["day", "month"], zone: str) -> Limit:
     except (ValueError, OSError, KeyError):
         raise ValueError(f"no time zone is called {zone}") from None
     return Limit(amount, span=span, zone=zone)
+
+
+def _has_opentelemetry() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 class _Reading:
@@ -555,6 +573,8 @@ class _Reading:
                 right = language.strip().lower().replace("_", "-")
                 hint = f"write {right}" if _LANGUAGE.fullmatch(right) else "write it as in en-us"
                 self.mistake("policy.languages", f'"{language}" is no language: {hint}.')
+        if settings.tracing.endpoint:
+            self._collector(settings.tracing.endpoint)
         for channel, provider in msgspec.structs.asdict(settings.channels).items():
             if provider and provider not in provider_names():
                 self._no_provider(f"channels.{channel}", provider)
@@ -563,6 +583,16 @@ class _Reading:
         near = difflib.get_close_matches(name, provider_names(), 1)
         hint = f"; did you mean {near[0]}?" if near else "."
         self.mistake(path, f"there is no provider '{name}'{hint}")
+
+    def _collector(self, endpoint: str) -> None:
+        if not _COLLECTOR.fullmatch(endpoint):
+            self.mistake("tracing.endpoint", "write http://host:port or https://host:port.")
+        elif not _has_opentelemetry():
+            self.mistake(
+                "tracing.endpoint",
+                "traces need OpenTelemetry: install requirements-opentelemetry.txt, or the extra "
+                "watchword[opentelemetry].",
+            )
 
     def _network(self, proxy: str) -> None:
         try:

@@ -32,6 +32,7 @@ from watchword.surfaces.native import openapi
 from watchword.surfaces.native.routes import Native, guarded
 from watchword.surfaces.ops import pages
 from watchword.surfaces.problems import INTERNAL, UNAVAILABLE, problem, retry_after
+from watchword.surfaces.tracing import tracing as traced_to
 
 OWNERS = {
     "/v1": "native",
@@ -58,6 +59,11 @@ _HTML = b"text/html"
 def counting(service: Service, place: Place | None = None) -> AbstractAsyncContextManager[Counted]:
     """Count what this process does, for the metrics of both ports."""
     return counted_by(service, _about(service), place)
+
+
+def tracing(service: Service) -> AbstractAsyncContextManager[None]:
+    """Send traces of what this process does, where the settings say to whom."""
+    return traced_to(service, service.settings.tracing.endpoint)
 
 
 def application(

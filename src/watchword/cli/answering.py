@@ -105,7 +105,8 @@ async def answer(
     """Answer until a signal, or the end of the parent, asks to stop; then finish what was begun."""
     stop = told_to_stop(ties)
     servers = {}
-    async with web.counting(service, ties.place if ties else None) as counted:
+    place = ties.place if ties else None
+    async with web.counting(service, place) as counted, web.tracing(service):
         if api is not None:
             servers[server_for(web.application(service, counted=counted), tls)] = api
         if admin is not None:

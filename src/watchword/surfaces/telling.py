@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from time import perf_counter
 
@@ -18,6 +18,8 @@ from watchword.surfaces.metrics import TALLY
 
 _LEFT = 499
 """What the tally calls a request whose caller left before it was whole."""
+ANSWERED: list[Callable[[Exchange, int, float], object]] = []
+"""Called with each request once it is answered, with its status and the seconds it took."""
 
 
 async def tallied(exchange: Exchange, answering: Awaitable[Answer]) -> None:
@@ -30,7 +32,10 @@ async def tallied(exchange: Exchange, answering: Awaitable[Answer]) -> None:
     except Disconnected:
         status = _LEFT
     finally:
-        TALLY.request(exchange.route, status, perf_counter() - started)
+        seconds = perf_counter() - started
+        TALLY.request(exchange.route, status, seconds)
+        for tell in ANSWERED:
+            tell(exchange, status, seconds)
 
 
 async def sent(send: Send, house: House, now: datetime) -> Issued:

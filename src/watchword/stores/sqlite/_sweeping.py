@@ -24,7 +24,7 @@ _LOOKS = 16
 
 
 class _Place(NamedTuple):
-    """How far one kind has been swept: up to an instant, past a key, or past a key of an instant."""
+    """How far one kind has been swept: up to an instant, past a key, or past one of an instant."""
 
     instant: int = 0
     key: tuple[bytes | int, ...] | None = None
