@@ -301,7 +301,9 @@ def relay(plan: Plan) -> Iterator[int]:
 def working(plan: Plan, data: Path) -> Iterator[None]:
     """`watchword worker` on the server's core."""
     words = [str(Path(sys.executable).with_name("watchword")), "worker", "--data", str(data)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as worker:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as worker:
         os.sched_setaffinity(worker.pid, {plan.server_core})
         assert worker.stdout
         try:

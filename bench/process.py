@@ -20,7 +20,7 @@ _PATIENCE = 30
 
 
 class Pinned:
-    """A module of ours on its cores; speaks JSON lines over its pipes."""
+    """A module of ours on its cores; speaks JSON lines over its pipes. It logs to nobody."""
 
     def __init__(self, module: str, options: Sequence[str], *, cores: set[int]) -> None:
         self._cores = cores
@@ -29,6 +29,7 @@ class Pinned:
             [sys.executable, "-m", module, *options, *pinned],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         self.greeting = self.answer()
 

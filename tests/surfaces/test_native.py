@@ -1,5 +1,6 @@
 """The native dialect, call by call, over a socket."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import httpx2
@@ -7,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.surfaces.outcomes import every_outcome
-from watchword import errors
+from watchword import errors, log
 from watchword.domain.app import Scope
 from watchword.domain.challenge import CLOSED
 from watchword.surfaces.native import wire
@@ -126,6 +127,20 @@ def test_a_resend_too_soon_says_when(client, number):
     assert 1 <= seconds <= 60
     assert answer.headers["ratelimit"] == f'"resend";r=0;t={seconds}'
     assert answer.headers["ratelimit-policy"] == '"resend";q=1;w=60'
+
+
+def test_an_operator_finds_why_a_caller_was_refused(client, number, written):
+    """By app and limit, and nothing of a person; whoever has no key fills no log."""
+    log.configure("json", stream=written)
+    send(client, number)
+    send(client, number)
+    client.post("/v1/verifications", json={**GOOD, "to": number}, headers={"authorization": "x"})
+    told = [json.loads(line) for line in written.getvalue().splitlines()]
+    (event,) = [one for one in told if one["event"] == "request_refused"]
+    issued = next(one for one in told if one["event"] == "challenge_issued")
+    assert (event["route"], event["code"]) == ("create", "resend-too-soon")
+    assert (event["error"], event["account"]) == ("ResendTooSoon", issued["app"])
+    assert number not in written.getvalue()
 
 
 def test_a_spent_limit_says_when_to_come_back(server, client, number):

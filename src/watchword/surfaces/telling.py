@@ -102,7 +102,7 @@ def tell_refused(
         code=code,
         error=type(error).__name__ if error else "",
         account=account,
-        request_id=request_id,
+        **({"request_id": request_id} if request_id else {}),
         **({"reason": reason} if reason else {}),
     )
 

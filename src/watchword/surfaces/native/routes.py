@@ -27,7 +27,7 @@ from watchword.surfaces.native import auth, replies, wire
 from watchword.surfaces.problems import NOT_FOUND, not_allowed, problem
 from watchword.surfaces.running import Running
 from watchword.surfaces.strict_json import decode, require_json
-from watchword.surfaces.telling import tallied, tell_judged, tell_sent
+from watchword.surfaces.telling import tallied, tell_judged, tell_refused, tell_sent
 
 _ID_LENGTH = 26
 
@@ -231,9 +231,24 @@ class Native:
         )
         try:
             return await route.does(call)
-        except QuotaExceeded as error:
-            TALLY.refused(call.app_id, error.scope)
-            raise
+        except WatchwordError as error:
+            return _refused(call, error)
+
+
+def _refused(call: Call, error: WatchwordError) -> Answer:
+    """What a caller who may ask is refused, an operator can look up."""
+    if isinstance(error, QuotaExceeded):
+        TALLY.refused(call.app_id, error.scope)
+    answer = replies.refused(error)
+    tell_refused(
+        call.route.name,
+        status=answer.status,
+        code=replies.REPLIES[type(error)].slug,
+        error=error,
+        account=call.app_id,
+        request_id="",
+    )
+    return answer
 
 
 def guarded(application: asgi.Application, service: Running, scope: Scope) -> asgi.Application:
