@@ -28,7 +28,7 @@ _WINDOWS_A_SLICE = 150
 """Of two seconds each: five minutes. A quick run has a few."""
 _QUICK_WINDOWS = 4
 _SPARE = 1.1
-_TTL = timedelta(minutes=10)
+_TTL = timedelta(seconds=30)
 _SIZES = "SELECT name GLOB 'journal*', sum(pgsize) FROM dbstat GROUP BY 1"
 Tell = Callable[[str], None]
 

@@ -40,7 +40,7 @@ class Counted:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.sweeping_share = store.sweeping_share
+        self.sweeping_shares = store.sweeping_shares
         self.rows = 0
         self.done = asyncio.Event()
 

@@ -482,8 +482,9 @@ class Store(
         not at all, so whoever waits looks now and then anyway."""
 
     @property
-    def sweeping_share(self) -> float:
-        """How much of the time may go into sweeping, so that sends find the store free."""
+    def sweeping_shares(self) -> tuple[float, float]:
+        """How much of the time goes into sweeping, usually and at most, so that sends find the
+        store free."""
 
     async def sweep(self, now: datetime, *, most: int) -> Swept:
         """Delete at most `most` rows that nothing needs any more, and wipe codes that died."""

@@ -416,9 +416,10 @@ class PostgresStore:
         return bool(had_any)
 
     @property
-    def sweeping_share(self) -> float:
-        """Less than the embedded store takes: a row costs more here, and every worker sweeps."""
-        return 0.1
+    def sweeping_shares(self) -> tuple[float, float]:
+        """Less than the embedded store takes: a row costs more here, and every worker sweeps. For
+        more there are more workers."""
+        return 0.1, 0.1
 
     async def sweep(self, now: datetime, *, most: int) -> Swept:
         return Swept(*await self._sweeper.sweep(micros(now), most))

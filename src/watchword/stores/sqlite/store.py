@@ -304,8 +304,8 @@ class SqliteStore:
         return await self._writer.run(forget)
 
     @property
-    def sweeping_share(self) -> float:
-        return 0.25
+    def sweeping_shares(self) -> tuple[float, float]:
+        return 0.25, 0.75
 
     async def sweep(self, now: datetime, *, most: int) -> Swept:
         swept, self._swept = await self._writer.run(
