@@ -23,6 +23,7 @@ SLOWED_BY_SWEEPING = 3.0
 FAIRNESS = 0.6
 BESIDE_A_FLOOD = 1.5
 FLAT, FLAT_P99 = 1.1, 1.25
+ON_TIME, BEHIND_S = 0.99, 120
 CPU_TO_SQLITE = 1.4
 GROWN = 1.25
 TELLING = 0.1
@@ -75,11 +76,9 @@ def claims(results: Results) -> Iterator[Claim]:
         yield _at_most("last third of the hour to its first: resident memory", hour.resident, FLAT)
         yield _at_most("the same of the store but for its journal", hour.store, FLAT)
         yield _at_most("the same of p99", hour.p99, FLAT_P99)
-        refused = sum(
-            sum(one.sent.statuses.values()) - one.sent.statuses.get(201, 0)
-            for one in hour.stretches
-        )
-        yield _at_most("refusals in the hour", refused, 0)
+        yield _at_most("refusals in the hour", hour.refused, 0)
+        yield _at_least("its slowest slice, to half the peak", hour.on_time, ON_TIME)
+        yield _at_most("seconds that sweeping is behind at its end", hour.lag_s, BEHIND_S)
     if results.fleet is not None:
         yield from _of_fleet(results.fleet)
 

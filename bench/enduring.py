@@ -7,6 +7,7 @@ the hour falls due in it, evenly. Only the journal is kept for longer, and grows
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ import msgspec
 from bench.inside import Home
 from bench.load import Client
 from bench.measure import CROWD, Window
-from bench.rig import Plan, Rig, new_data, rig_on, rigged
+from bench.rig import CREATED, Plan, Rig, new_data, rig_on, rigged
 from bench.seed import seed
 from watchword.stores._rows import KEPT
 
@@ -42,6 +43,8 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     store_mib: float
     journal_mib: float
     file_mib: float
+    lag_s: float
+    """For how long the oldest challenge could have been swept."""
 
 
 class Endured(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +60,19 @@ class Endured(msgspec.Struct, frozen=True, kw_only=True):
     p99: float
     journal_bytes: float
     """A send."""
+
+    @property
+    def refused(self) -> int:
+        return sum(one.sent.answers - one.sent.statuses.get(CREATED, 0) for one in self.stretches)
+
+    @property
+    def on_time(self) -> float:
+        """The slowest slice as a share of what was due in it."""
+        return min(one.sent.rate for one in self.stretches) / (self.peak / 2)
+
+    @property
+    def lag_s(self) -> float:
+        return self.stretches[-1].lag_s
 
 
 def slice_seconds(plan: Plan) -> float:
@@ -101,24 +117,28 @@ def _stretch(
     rig: Rig, client: Client, data: Path, rate: float, seconds: float, tell: Tell
 ) -> Stretch:
     sent = rig.steady(client, rate, seconds)
-    store, journal = _sizes(data)
+    store, journal, lag_s = _looked_at(data)
     found = Stretch(
         sent=sent,
         resident_mib=rig.server.resident_mib()[0],
         store_mib=store,
         journal_mib=journal,
         file_mib=(data / "watchword.db").stat().st_size / 2**20,
+        lag_s=lag_s,
     )
     tell(
         f"{sent.rate:.0f}/s, p50 {sent.p50:.1f} ms, p99 {sent.p99:.1f} ms; resident "
         f"{found.resident_mib:.0f} MiB; store {store:.0f} MiB, journal {journal:.0f} MiB, file "
-        f"{found.file_mib:.0f} MiB; others {sent.others:.0%}"
+        f"{found.file_mib:.0f} MiB; sweeping {lag_s:.0f} s behind; others {sent.others:.0%}"
     )
     return found
 
 
-def _sizes(data: Path) -> tuple[float, float]:
-    """MiB in use by all but the journal, and by the journal."""
+def _looked_at(data: Path) -> tuple[float, float, float]:
+    """MiB in use by all but the journal and by the journal, and how long ago the oldest challenge
+    could have been swept."""
     with closing(sqlite3.connect(f"file:{data}/watchword.db?mode=ro", uri=True)) as connection:
         found = dict(connection.execute(_SIZES).fetchall())
-    return found.get(0, 0) / 2**20, found.get(1, 0) / 2**20
+        ((oldest,),) = connection.execute("SELECT min(expires_at) FROM challenges").fetchall()
+    lag_s = time.time() - oldest / 1e6 - KEPT.total_seconds()
+    return found.get(0, 0) / 2**20, found.get(1, 0) / 2**20, max(0.0, lag_s)

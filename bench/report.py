@@ -203,6 +203,7 @@ def _endured(found: Endured) -> str:
             f"{one.store_mib:.0f}",
             f"{one.journal_mib:.0f}",
             f"{one.file_mib:.0f}",
+            f"{one.lag_s:.0f}",
             f"{one.sent.busy:.0%}",
             f"{one.sent.others:.0%}",
         )
@@ -210,7 +211,7 @@ def _endured(found: Endured) -> str:
     ]
     heads = (
         *("slice", "sends a second", "p50 ms", "p99 ms", "resident MiB", "store MiB"),
-        *("journal MiB", "file MiB", "server busy", "others"),
+        *("journal MiB", "file MiB", "sweeping behind s", "server busy", "others"),
     )
     return (
         f"{found.sent:,} sends in {found.seconds / 60:.0f} min, at half of {found.peak:.0f} a "

@@ -143,6 +143,15 @@ def test_an_operator_finds_why_a_caller_was_refused(client, number, written):
     assert number not in written.getvalue()
 
 
+def test_a_resend_of_what_is_over_is_told_as_the_caller_heard_it(client, number, written):
+    made = send(client, number).json()
+    client.delete(f"/v1/verifications/{made['id']}")
+    log.configure("json", stream=written)
+    heard = slug(client.post(f"/v1/verifications/{made['id']}/resend"))
+    (event,) = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert (event["route"], event["code"], heard) == ("resend", "cancelled", "cancelled")
+
+
 def test_a_spent_limit_says_when_to_come_back(server, client, number):
     """The eleventh send within an hour is refused, in the words of the RateLimit draft."""
     for _ in range(10):

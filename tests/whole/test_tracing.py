@@ -1,6 +1,7 @@
 """Traces, as a collector hears them: OTLP over HTTP, read by OpenTelemetry's own messages."""
 
 import socket
+import subprocess
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,12 +10,18 @@ import httpx2
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.whole.conftest import eventually
+from tests.whole.conftest import WATCHWORD, eventually
+from watchword.bootstrap import bootstrap
 from watchword.client import Client
+from watchword.domain.destination import phone
+from watchword.domain.purpose import Purpose
+from watchword.service.issue import Send, issue
 
 pytestmark = pytest.mark.store("sqlite")
 
 PHONE = "+8613800138000"
+MANY = 2500
+"""More than a queue of spans holds."""
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
@@ -72,6 +79,16 @@ def tracing(endpoint):
     return {"WATCHWORD_TRACING__ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "200"}
 
 
+@contextmanager
+def working(house):
+    words = [WATCHWORD, "worker", "--data", house.folder]
+    with subprocess.Popen(words, env=house.environment(OTEL_BSP_SCHEDULE_DELAY="200")) as worker:
+        try:
+            yield
+        finally:
+            worker.terminate()
+
+
 def attributes(said):
     return {
         one.key: one.value.string_value or one.value.int_value or one.value.bool_value
@@ -91,6 +108,7 @@ def test_requests_and_hand_overs_are_spans_that_tell_no_secret(house, workers):
                 headers = {
                     "authorization": f"Bearer {key}",
                     "traceparent": f"00-{TRACE}-{CALLER}-01",
+                    "tracestate": f"told={PHONE[1:]}, not a member",
                 }
                 body = {"to": PHONE, "channel": "sms", "purpose": "sign_in"}
                 sent = api.post("/v1/verifications", json=body, headers=headers).json()
@@ -107,22 +125,42 @@ def test_requests_and_hand_overs_are_spans_that_tell_no_secret(house, workers):
     told = attributes(handover)
     assert (told["watchword.app"], told["watchword.challenge"]) == (app, sent["id"])
     assert (told["watchword.provider"], told["watchword.state"]) == ("virtual", "delivered")
+    assert told["watchword.tries"] == 1
     assert {attributes(resource)["service.name"] for resource, _ in spans} == {"watchword"}
     whole = b"".join(collector.bodies)
     assert not [secret for secret in (code, PHONE[1:], key) if secret.encode() in whole]
+    assert "not a member" not in house.said()
+
+
+@pytest.mark.anyio
+async def test_a_worker_traces_what_it_hands_over(house):
+    with collecting() as collector:
+        house.settings(f'[tracing]\nendpoint = "{collector.address}"\n')
+        async with bootstrap(house.loaded(), deliver=False) as service:
+            app = await service.apps.create(name="shop", now=service.clock())
+            asked = Send(app=app, purpose=Purpose.SIGN_IN, destination=phone(PHONE), channel="sms")
+            issued = await issue(asked, service.house, now=service.clock())
+        with working(house):
+            (span,) = eventually(lambda: collector.named("deliver sms"), "a hand-over")
+    assert attributes(span)["watchword.challenge"] == issued.challenge_id
 
 
 def test_a_collector_that_is_away_costs_spans_and_nothing_else(house):
+    """They are told to be lost, and a stop waits for none of them."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with house.serving(**tracing(endpoint)) as serving:
+        with house.serving("--workers", "2", **tracing(endpoint)) as serving:
             app = house.run("app", "create", "shop").stdout.strip()
             with Client(serving["base_url"], house.run("key", "create", app).stdout.strip()) as api:
                 sent = api.send(PHONE, channel="sms", purpose="sign_in")
                 code = house.inbox("--to", PHONE, "--code")
                 assert api.check(sent.id, code).status == "approved"
+            with httpx2.Client(base_url=serving["base_url"]) as stranger:
+                for _ in range(MANY):
+                    stranger.get("/v1/verifications/none")
+            eventually(lambda: "traces_lost" in house.said(), "word of what was lost")
 
 
 def test_without_opentelemetry_a_start_says_what_to_install(house, tmp_path):

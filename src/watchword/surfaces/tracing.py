@@ -10,15 +10,19 @@ OTEL_EXPORTER_OTLP_HEADERS, OTEL_RESOURCE_ATTRIBUTES).
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import re
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from watchword import log
 from watchword.domain.delivery import DeliveryState, Handover, Leased
 from watchword.service.deliver import Lane
 from watchword.surfaces import telling
@@ -26,11 +30,15 @@ from watchword.surfaces.exchange import Exchange
 from watchword.surfaces.running import Running
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
     from opentelemetry.trace import Tracer
 
 _PATH = "/v1/traces"
 _PATIENCE_S = 5
-_PARENT = ("traceparent", "tracestate")
+_LAST_WORDS_S = 2.0
+_QUIET_S = 60.0
+_PARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _IN_VAIN = frozenset({DeliveryState.QUEUED, DeliveryState.UNKNOWN, DeliveryState.FAILED})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,8 +58,10 @@ async def tracing(service: Running, endpoint: str) -> AsyncIterator[None]:
     name = os.environ.get("OTEL_SERVICE_NAME", "watchword")
     about = Resource.create({"service.name": name, "service.version": version("watchword")})
     exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + _PATH, timeout=_PATIENCE_S)
+    # It would log what strangers sent, the collector's words, and headers that hold its secret.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     provider = TracerProvider(resource=about, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    provider.add_span_processor(BatchSpanProcessor(cast("SpanExporter", _Telling(exporter))))
     spans = _Spans(provider.get_tracer("watchword", version("watchword")))
     telling.ANSWERED.append(spans.request)
     for lane in service.lanes:
@@ -60,7 +70,32 @@ async def tracing(service: Running, endpoint: str) -> AsyncIterator[None]:
         yield
     finally:
         telling.ANSWERED.remove(spans.request)
-        await asyncio.to_thread(provider.shutdown)
+        ending = threading.Thread(target=provider.shutdown, daemon=True)
+        ending.start()
+        await asyncio.to_thread(ending.join, _LAST_WORDS_S)
+
+
+class _Telling:
+    """An exporter that tells of spans that were lost, once a minute at the most."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self._quiet_until = 0.0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._exporter.export(spans)
+        if not result.value:  # SUCCESS is nought
+            return result
+        if time.monotonic() >= self._quiet_until:
+            self._quiet_until = time.monotonic() + _QUIET_S
+            log.events().warning("traces_lost", spans=len(spans))
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
 
 
 class _Spans:
@@ -75,8 +110,8 @@ class _Spans:
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         ended = time.time_ns()
-        headers = {name: exchange.headers.get(name.encode(), b"") for name in _PARENT}
-        carrier = {name: value.decode("latin-1") for name, value in headers.items()}
+        parent = exchange.headers.get(b"traceparent", b"")
+        carrier = {"traceparent": parent.decode()} if _PARENT.fullmatch(parent) else {}
         method = exchange.scope["method"]
         span = self._tracer.start_span(
             exchange.route,
@@ -106,7 +141,7 @@ class _Spans:
                 "watchword.channel": lane.channel,
                 "watchword.provider": lane.provider.name,
                 "watchword.state": handover.state.value,
-                "watchword.tries": leased.tries,
+                "watchword.tries": leased.tries + 1,
             },
             start_time=_nanoseconds(leased.queued_at),
         )

@@ -188,6 +188,9 @@ def test_what_lies_beside_the_texts_is_passed_over(folder):
         ("{{ 'soon' if minutes != 7 }}{{ code }}", "needs its else (line 1)"),
         ("{{ code }}{% if minutes == 7 %}{% extends brand %}{% endif %}", "under a condition"),
         ("{{ code }}" + 20 * "{{ brand }}", "comes out longer than 4096 bytes"),
+        ("{{ code }}{% if minutes == 7 %}{{ 20 * 'x' }}{% endif %}", "may not use Mul"),
+        ("{{ code }}{% if minutes == 7 %}" + 4096 * "x" + "{% endif %}", "longer than 4096"),
+        ("{% block a %}{{ code }}{{ super }}{% endblock %}", "says 'super'"),
     ],
 )
 def test_a_text_that_people_would_come_to_harm_by_is_refused(folder, text, complaint):

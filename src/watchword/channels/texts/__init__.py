@@ -53,6 +53,10 @@ class Texts:
         self._templates = _compiled(self._sources)
         self._languages = _languages(self._templates)
         self._apps = apps or {}
+        self.may_choose_by_minutes = any(
+            "if" in source.text and "minutes" in source.text for source in self._sources.values()
+        )
+        """Whether some text may be another one for another lifetime; never False where one is."""
 
     def languages(self, purpose: Purpose, channel: str) -> tuple[str, ...]:
         """The languages that this purpose has words in on this channel, by name."""

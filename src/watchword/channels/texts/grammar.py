@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 
-from jinja2 import TemplateError, meta, nodes
+from jinja2 import TemplateError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from watchword.channels.texts.reading import Source
@@ -65,7 +65,7 @@ def _in_one(name: str, tree: nodes.Template) -> Iterator[str]:
                 "rest there are == and !=."
             )
     given = SAYS if name.endswith(".html") else SAYS - {"subject"}
-    for variable in sorted(meta.find_undeclared_variables(tree) - given):
+    for variable in sorted({said.name for said in tree.find_all(nodes.Name)} - given):
         near = difflib.get_close_matches(variable, sorted(given), 1)
         hint = f"; did you mean '{near[0]}'?" if near else f"; there is {', '.join(sorted(given))}."
         yield f"says '{variable}', which it is not given{hint}"
@@ -77,7 +77,7 @@ def _can_be_told(compared: nodes.Compare) -> bool:
         return True
     return all(
         (isinstance(one, nodes.Name) and one.name == "minutes")
-        or (isinstance(one, nodes.Const) and isinstance(one.value, int))
+        or (isinstance(one, nodes.Const) and isinstance(one.value, int | float))
         for one in (compared.expr, *(operand.expr for operand in compared.ops))
     ) and not any(operand.op in ("in", "notin") for operand in compared.ops)
 

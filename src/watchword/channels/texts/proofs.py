@@ -24,7 +24,7 @@ from watchword.errors import ConfigInvalid
 
 SAMPLE_CODE = "492817"
 _SHORTEST_CODE, _LONGEST_CODE = "4928", "4928174928174928"
-_MINUTES = (1, 10, 60)
+_MINUTES, _EVERY_MINUTE = (1, 10, 60), range(1, 61)
 _USUAL_MINUTES = 10
 _ORIGIN = "login.example.com"
 _BRAND = "W" * LONGEST_BRAND
@@ -120,7 +120,7 @@ def _proof(texts: Texts, speaker: Speaker, channel: str, language: str, purpose:
         tried = [
             _said(texts, speaker.words(code, minutes, origin=_ORIGIN), stem)
             for code in (_SHORTEST_CODE, _LONGEST_CODE)
-            for minutes in _MINUTES
+            for minutes in (_EVERY_MINUTE if texts.may_choose_by_minutes else _MINUTES)
         ]
         usual = _said(texts, speaker.words(SAMPLE_CODE, _USUAL_MINUTES), stem)
         for brand in _WIDEST_BRANDS:

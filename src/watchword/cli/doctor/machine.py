@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import pwd
 import shutil
 import stat
 from collections.abc import Iterator
@@ -120,16 +121,23 @@ def keyring(settings: Settings, stage: Stage | None) -> Finding:
         return broken("keyring", f"The key ring is missing: restore your copy to {path}{fleet}.")
     if not path.exists():
         return note("keyring", f"There is no key ring yet; the first start makes {path}.")
-    if path.stat().st_uid != path.parent.stat().st_uid:
-        user = path.parent.owner()
-        return broken(
+    owner, user = path.stat().st_uid, settings.folder.stat().st_uid
+    if owner != user and path.parent == settings.folder:
+        return note(
             "keyring",
-            f"The key ring is {path.owner()}'s, and its folder {user}'s, who cannot read it: run "
-            f"chown {user} {path}.",
+            f"The key ring is {_name(owner)}'s, and the data folder {_name(user)}'s: a server that "
+            f"runs as {_name(user)} cannot read it. Then run chown {_name(user)} {path}.",
         )
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         return broken("keyring", f"Others may read the key ring: run chmod 600 {path}.")
     return ok("keyring", "The key ring is readable to its owner only.")
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:  # as in a container, on a folder of its host
+        return str(user)
 
 
 class _Timex(ctypes.Structure):

@@ -89,6 +89,13 @@ def refused(error: errors.WatchwordError) -> Answer:
     return problem(kind, "" if kind.status >= 500 else str(error))
 
 
+def slug(error: errors.WatchwordError) -> str:
+    """The end of the problem's type that `refused` answers with."""
+    if isinstance(error, errors.ChallengeClosed):
+        return REPLIES[CLOSED[State(error.state)]].slug
+    return REPLIES[type(error)].slug
+
+
 def kinds() -> Iterable[Kind]:
     """Every problem that this dialect may answer with."""
     found = (*REPLIES.values(), problems.METHOD_NOT_ALLOWED)

@@ -243,7 +243,7 @@ def _refused(call: Call, error: WatchwordError) -> Answer:
     tell_refused(
         call.route.name,
         status=answer.status,
-        code=replies.REPLIES[type(error)].slug,
+        code=replies.slug(error),
         error=error,
         account=call.app_id,
         request_id="",
