@@ -20,6 +20,7 @@ from bench.inside import Home
 from bench.load import Client
 from bench.measure import CROWD, Window
 from bench.rig import CREATED, Plan, Rig, new_data, rig_on, rigged
+from bench.scenarios import Tell
 from bench.seed import seed
 from watchword.stores._rows import KEPT
 
@@ -31,7 +32,6 @@ _QUICK_WINDOWS = 4
 _SPARE = 1.1
 _TTL = timedelta(seconds=30)
 _SIZES = "SELECT name GLOB 'journal*', sum(pgsize) FROM dbstat GROUP BY 1"
-Tell = Callable[[str], None]
 
 
 class Stretch(msgspec.Struct, frozen=True, kw_only=True):

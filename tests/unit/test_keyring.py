@@ -225,22 +225,6 @@ def test_kill_9_while_it_is_replaced_leaves_a_whole_ring(path, rounds):
         assert keyring.change(path, lambda file: file) == keyring.read(path)
 
 
-def test_a_ring_that_becomes_readable_is_read(path, tmp_path):
-    """Copied with the rights of whoever copied it, then put right."""
-    keys = keyring.load_or_make(path)
-    told: list[str] = []
-    watched = keyring.Watched(path, keys, told.append)
-    watched.look()
-    copied = tmp_path / "copied.json"
-    copied.write_bytes(path.read_bytes())
-    copied.chmod(0o644)
-    copied.replace(path)
-    watched.look()
-    path.chmod(0o600)
-    watched.look()
-    assert told == ["the file is not a readable key ring", "reloaded"]
-
-
 def test_another_ring_in_its_place_is_refused_and_the_old_one_stays(path, tmp_path):
     keys = keyring.load_or_make(path)
     told: list[str] = []
