@@ -17,7 +17,6 @@ from statistics import median
 import msgspec
 
 from bench.inside import Home
-from bench.load import Client
 from bench.measure import CROWD, Window
 from bench.rig import CREATED, Plan, Rig, new_data, rig_on, rigged
 from bench.scenarios import Tell
@@ -89,8 +88,8 @@ def endured(plan: Plan, tell: Tell) -> Endured:
     with new_data(plan) as data:
         tell(f"peak {peak:.0f}/s until delivered; seeding {many} sends of yesterday")
         seed(data, many, now=datetime.now(UTC) - KEPT, ttl=_TTL, over=over * _SPARE)
-        with rig_on(plan, Home(data), deliver=True) as rig, rig.client(4 * CROWD) as client:
-            stretches = [_stretch(rig, client, data, peak / 2, each_s, tell) for _ in range(SLICES)]
+        with rig_on(plan, Home(data), deliver=True) as rig:
+            stretches = [_stretch(rig, data, peak / 2, each_s, tell) for _ in range(SLICES)]
     first, last = stretches[:THIRD], stretches[-THIRD:]
     sent = sum(one.sent.answers for one in stretches)
     return Endured(
@@ -113,10 +112,10 @@ def _grown(
     return median(map(what, last)) / median(map(what, first))
 
 
-def _stretch(
-    rig: Rig, client: Client, data: Path, rate: float, seconds: float, tell: Tell
-) -> Stretch:
-    sent = rig.steady(client, rate, seconds)
+def _stretch(rig: Rig, data: Path, rate: float, seconds: float, tell: Tell) -> Stretch:
+    """On connections of its own: while the store is looked at, the server closes idle ones."""
+    with rig.client(4 * CROWD) as client:
+        sent = rig.steady(client, rate, seconds)
     store, journal, lag_s = _looked_at(data)
     found = Stretch(
         sent=sent,

@@ -13,7 +13,7 @@ WatchwordError
 ├── RecordConflict            a conditional write found another state; knows which write
 ├── DeliveryFailed
 │   ├── ProviderRefused       final: this message will never be taken
-│   ├── ProviderUnavailable   not now: another try may succeed
+│   ├── ProviderUnavailable   not now: another try may succeed; knows whether `for_all`
 │   └── OutcomeUnknown        it may have been taken: another try could deliver it twice
 ├── ChannelUnavailable        no provider carries this channel
 ├── StoreUnavailable          not done, or nobody can tell; try again; knows `retry_in`
@@ -116,6 +116,12 @@ class ProviderRefused(DeliveryFailed):
 
 class ProviderUnavailable(DeliveryFailed):
     """The provider cannot take the message now."""
+
+    def __init__(self, message: str | None = None, *, for_all: bool = True) -> None:
+        """Not `for_all` where the provider is well, and it is this recipient who cannot be served
+        now."""
+        super().__init__(message)
+        self.for_all = for_all
 
 
 class OutcomeUnknown(DeliveryFailed):

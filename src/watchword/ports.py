@@ -25,6 +25,7 @@ from watchword.domain.message import Message, Words
 from watchword.domain.policy import Resend
 from watchword.domain.purpose import Purpose
 from watchword.domain.quota import Demand
+from watchword.domain.webhook import Unheard
 
 Clock = Callable[[], datetime]
 """Gives the present instant, aware and in UTC."""
@@ -349,8 +350,8 @@ class NoticeStore(Protocol):
     async def drop_notices(self, webhook: str, until: datetime) -> None:
         """Forget what waits for a webhook, of what happened until then; at least a thousand."""
 
-    async def waiting_notices(self) -> Mapping[str, int]:
-        """How many wait for each webhook."""
+    async def waiting_notices(self) -> Mapping[str, Unheard]:
+        """What waits for each webhook that anything waits for."""
 
 
 class RecordStore(Protocol):

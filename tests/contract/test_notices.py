@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.contract.acting import ANN, BANK, BOB, MINUTE, NOW, SHOP
-from watchword.domain.webhook import Notice, Webhook
+from watchword.domain.webhook import Notice, Unheard, Webhook
 from watchword.ports import NoticeEnd
 from watchword.service.erase_subject import erase_subject
 from watchword.service.keep_journal import Scribe
@@ -64,7 +64,8 @@ async def test_each_webhook_of_the_app_is_told_what_it_asked_for(acts):
     }
     (one,) = await leased(acts, "some")
     assert (one.webhook, one.at, one.token) == ("some", NOW, 1)
-    assert await acts.store.waiting_notices() == {"all": 2, "some": 1}
+    at = acts.now
+    assert await acts.store.waiting_notices() == {"all": Unheard(2, at), "some": Unheard(1, at)}
 
 
 async def test_an_event_is_told_once_however_often_it_is_looked_at(acts):
@@ -83,7 +84,8 @@ async def test_what_is_leased_is_nobody_elses_until_the_lease_lapses(acts):
     (again,) = await leased(acts, "hook")
     assert (again.key, again.token) == (first.key, 2)
     await ended(acts, first)
-    assert await acts.store.waiting_notices() == {"hook": 1}, "the first one's word came too late"
+    waiting = await acts.store.waiting_notices()
+    assert waiting == {"hook": Unheard(1, NOW)}, "the first one's word came too late"
     await ended(acts, again)
     assert await acts.store.waiting_notices() == {}
 
@@ -119,3 +121,13 @@ async def test_an_erased_person_is_told_of_to_nobody(acts):
     await erase_subject(ANN, [SHOP.id], acts.house, acts.now)
     (left,) = await leased(acts, "hook")
     assert msgspec.json.decode(left.told)["to"] == BOB.masked
+
+
+async def test_what_happened_before_a_webhook_was_there_is_not_told_to_it(acts):
+    """Though nobody had sealed it yet."""
+    await acts.send()
+    acts.later(MINUTE)
+    await acts.send(to=BOB)
+    late = msgspec.structs.replace(webhook("late"), created_at=acts.now)
+    await told(acts, webhook("hook"), late)
+    assert (len(await leased(acts, "hook")), len(await leased(acts, "late"))) == (2, 1)

@@ -406,6 +406,30 @@ async def test_a_refusal_is_final_or_not_as_its_code_says(clock, verb, reply, er
     assert len(relay.mails) == (2 if verb == "END" else 1)
 
 
+@pytest.mark.parametrize(
+    ("verb", "reply", "for_all"),
+    [
+        ("RCPT", "450 mailbox busy", False),
+        ("RCPT", "450 4.2.0 <ann@example.com>: grey-listed", False),
+        ("RCPT", "451 4.7.1 grey-listed", False),
+        ("RCPT", "452 4.2.2 mailbox full", False),
+        ("RCPT", "450 4.1.1 unverified address", False),
+        ("RCPT", "450 4.7.0 too many mails from your address", True),
+        ("RCPT", "451 4.3.5 server configuration problem", True),
+        ("RCPT", "452 no space", True),
+        ("RCPT", "451 4.2", True),
+        ("MAIL", "450 4.2.0 not you", True),
+        ("DATA", "450 4.2.0 not now", True),
+        ("END", "450 4.2.0 not this", True),
+    ],
+)
+async def test_a_recipient_who_is_put_off_says_nothing_of_others(clock, verb, reply, for_all):
+    async with carried_by(Relay(**{verb: reply}), clock) as provider:
+        with pytest.raises(ProviderUnavailable) as put_off:
+            await provider.send(message())
+    assert put_off.value.for_all is for_all
+
+
 async def test_a_refusal_keeps_the_connection(clock):
     relay = Relay(RCPT=["550 no", "250 OK"])
     async with carried_by(relay, clock) as provider:

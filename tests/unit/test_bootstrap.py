@@ -9,11 +9,32 @@ from structlog.testing import capture_logs
 from watchword import bootstrap
 from watchword.bootstrap import Stage
 from watchword.config import Settings
+from watchword.domain.delivery import DeliveryState, Handover, Leased
 from watchword.errors import StoreUnavailable
 from watchword.stores.postgres import PostgresStore
 from watchword.stores.sqlite import SqliteStore
 
 AHEAD = timedelta(minutes=2)
+LEASED = Leased(
+    id=1,
+    token=1,
+    app_id="a",
+    challenge_id="c",
+    slot=b"",
+    purpose="sign_in",
+    channel="email",
+    tries=0,
+    minutes=5,
+    recipient=b"",
+    code=b"",
+    expires_at=datetime(2026, 1, 1, tzinfo=UTC),
+    queued_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+def ended(reason, *, state=DeliveryState.QUEUED, for_all=True):
+    """How that one's hand-over ended."""
+    return Handover(id=1, token=1, state=state, reason=reason, for_all=for_all)
 
 
 @pytest.fixture
@@ -65,6 +86,38 @@ async def test_a_store_on_a_server_is_watched_over(tmp_path, postgres_stock, mon
             await looked.wait()
     told = [(event["event"], event.get("reason")) for event in events]
     assert told == [("store_unavailable", "no answer"), ("store_available", None)]
+
+
+async def test_a_providers_trouble_is_told_by_its_reason(settings, monkeypatch):
+    """And again where that changes; a recipient who is put off alone is none."""
+    monkeypatch.setattr(bootstrap, "_QUIET_S", 0)
+    ends = [
+        ended("the mailbox is full", for_all=False),
+        ended("no connection"),
+        ended("no connection"),
+        ended("no log-in"),
+        ended("the mailbox is full", for_all=False),
+        ended("no answer", state=DeliveryState.UNKNOWN),
+        ended("", state=DeliveryState.CANCELLED),
+        ended("", state=DeliveryState.ACCEPTED),
+    ]
+    async with bootstrap.bootstrap(settings, deliver=False) as service:
+        lane = service.lanes[0]
+        with capture_logs() as events:
+            for end in ends:
+                for tell in lane.watchers:
+                    tell(LEASED, end)
+    assert [
+        (event["event"], event.get("reason"))
+        for event in events
+        if event["event"].startswith("provider_")
+    ] == [
+        ("provider_unavailable", "no connection"),
+        ("provider_unavailable", "no log-in"),
+        ("provider_available", None),
+        ("provider_unavailable", "no answer"),
+        ("provider_available", None),
+    ]
 
 
 async def test_a_clock_that_is_given_is_used_as_it_is(settings):

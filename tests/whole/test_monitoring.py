@@ -12,7 +12,7 @@ import yaml
 from tests import prometheus_server
 from tests.postgres_server import free_port
 from tests.prometheus_server import DEPLOYED, RULES, promtool
-from tests.smtp_server import SmtpServer
+from tests.smtp_server import SmtpServer, receiving
 from tests.whole.conftest import DEADLINE_S, ROOT, eventually
 
 pytestmark = pytest.mark.store("sqlite")
@@ -31,6 +31,11 @@ sender = "codes@example.com"
 class Relay:
     async def handle_DATA(self, server, session, envelope):  # noqa: N802
         return "250 taken"
+
+
+class GreyLister:
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+        return "450 4.2.0 grey-listed"
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +130,19 @@ def test_what_rules_and_dashboard_ask_for_is_scraped(house):
         eventually(lambda: not missing(), f"a scrape that has all of {wanted}")
         checked = promtool("check", "metrics", told=scrape(serving))
         assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
+
+
+def test_a_recipient_who_is_put_off_is_no_trouble_of_the_relay(house):
+    with receiving(GreyLister()) as port:
+        house.settings(MAIL.format(port=port))
+        house.run("demo")
+        with house.serving() as serving:
+            house.run("send", "ann@example.com")
+            put_off = r'^watchword_deliveries_total{.*state="queued"} [1-9]'
+            eventually(lambda: re.search(put_off, scrape(serving).decode(), re.M), "a try")
+            told = scrape(serving).decode()
+    assert 'watchword_provider_unavailable{channel="email",provider="smtp"} 0.0' in told
+    assert "provider_unavailable" not in house.said()
 
 
 def test_an_alert_fires_when_mail_cannot_go_out_and_ends_when_it_can(house, tmp_path: Path):

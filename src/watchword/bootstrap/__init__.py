@@ -295,7 +295,7 @@ class _Weather:
     def tell(self, leased: Leased, handover: Handover) -> None:
         if handover.state is DeliveryState.CANCELLED:  # it was handed to no provider
             return
-        trouble = handover.reason if handover.state is DeliveryState.QUEUED else ""
+        trouble = handover.reason if handover.is_trouble else ""
         if trouble == self._told or time.monotonic() < self._quiet_until:
             return
         self._told, self._quiet_until = trouble, time.monotonic() + _QUIET_S

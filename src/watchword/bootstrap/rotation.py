@@ -21,6 +21,7 @@ import msgspec
 from watchword import keyring, log
 from watchword.directory import resealing
 from watchword.directory.apps import Apps
+from watchword.directory.ciam import tokens
 from watchword.domain.keys import KeyRing, sealed_under
 from watchword.errors import RecordConflict, StoreUnavailable
 from watchword.keyring import File, change, read
@@ -196,6 +197,11 @@ async def reseal(store: Store, keys: KeyRing, now: datetime) -> AsyncIterator[tu
     """Bring what is kept for good under the active key; by kind, how many records that were."""
     for kind in resealing.KINDS:
         yield kind, await resealing.reseal(store, keys, kind, now)
+
+
+async def forget_signing_keys(store: Store, now: datetime) -> None:
+    """What id_tokens were signed with before: whoever is logged in by one logs in again."""
+    await tokens.forget_older(store, now)
 
 
 async def needs(service: Serving, file: File, kind: str, id: int) -> list[Need]:

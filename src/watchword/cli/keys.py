@@ -175,6 +175,8 @@ async def _retire(service: Service, id: int | None, *, force: bool) -> tuple[lis
         raise Refused(f"{path} has no old code or seal key {id}: see watchword keys list.")
     if any(kind == "seal" for kind, _ in old):
         await _reseal(service)
+        if force:
+            await rotation.forget_signing_keys(service.store, service.clock())
     for kind, one in old:
         needs = [] if force else await rotation.needs(service, file, kind, one)
         if needs:

@@ -10,11 +10,11 @@ from cyclopts import Parameter
 from watchword.cli.app import AppId
 from watchword.cli.opened import ask
 from watchword.cli.places import HERE, Where
-from watchword.cli.printing import AsJson, print_json, print_table
+from watchword.cli.printing import AsJson, instant, print_json, print_table
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Service
-    from watchword.domain.webhook import Webhook
+    from watchword.domain.webhook import Unheard, Webhook
 
 WebhookId = Annotated[str, Parameter(name="WEBHOOK", help="The webhook's id, from webhook list.")]
 Notices = Literal["created", "approved", "failed", "expired", "delivered", "refused"]
@@ -41,25 +41,25 @@ def add(
 
     webhook, secret = ask(where.settings(), added)
     if json:
-        print_json({**_shown(webhook, 0), "secret": secret})
+        print_json({**_shown(webhook, None), "secret": secret})
     else:
         print(f"{webhook.id} {secret}")
     return 0
 
 
 def list_(*, json: AsJson = False, where: Where = HERE) -> int:
-    """List the webhooks, and how many notices wait for each."""
+    """List the webhooks, and how many notices wait for each, since when."""
 
-    async def found(service: Service) -> tuple[Sequence[Webhook], Mapping[str, int]]:
+    async def found(service: Service) -> tuple[Sequence[Webhook], Mapping[str, Unheard]]:
         every = await service.webhooks.all(service.clock())
         return every, await service.store.waiting_notices()
 
     webhooks, waiting = ask(where.settings(), found)
-    shown = [_shown(one, waiting.get(one.id, 0)) for one in webhooks]
+    shown = [_shown(one, waiting.get(one.id)) for one in webhooks]
     if json:
         print_json(shown)
     else:
-        columns = ("id", "app", "url", "notices", "waiting", "stopped")
+        columns = ("id", "app", "url", "notices", "waiting", "since", "stopped")
         print_table(columns, [[_cell(row[column]) for column in columns] for row in shown])
     return 0
 
@@ -101,14 +101,15 @@ def remove(webhook: WebhookId, /, *, where: Where = HERE) -> int:
     return 0
 
 
-def _shown(webhook: Webhook, waiting: int) -> dict[str, Any]:
+def _shown(webhook: Webhook, waiting: Unheard | None) -> dict[str, Any]:
     return {
         "id": webhook.id,
         "app": webhook.app_id,
         "url": webhook.url,
         "notices": [notice.value for notice in webhook.notices],
         "created_at": f"{webhook.created_at:%Y-%m-%dT%H:%M:%SZ}",
-        "waiting": waiting,
+        "waiting": waiting.notices if waiting else 0,
+        "since": instant(waiting.oldest_at) if waiting else "",
         "stopped": webhook.stopped,
     }
 

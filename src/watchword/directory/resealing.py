@@ -1,5 +1,6 @@
 """Resealing: what is kept for good comes under the active key, record by record, beside its users.
-A record that changes meanwhile was sealed by whoever changed it, and is looked at again."""
+A record that changes meanwhile was sealed by whoever changed it, and is looked at again. What signs
+id_tokens is replaced, for whoever had the old seal key had that, too."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 
 from watchword.directory.aliyun.accounts import ACCOUNT as ALIYUN_ACCOUNT
+from watchword.directory.ciam import tokens
 from watchword.directory.ciam.users import USER as CIAM_USER
 from watchword.directory.huawei.accounts import CUSTOMER
 from watchword.directory.webhooks import KIND as WEBHOOK
@@ -27,7 +29,7 @@ FIELDS = {
     CIAM_USER: "private",
 }
 """The kinds of record with a sealed field, which is bound to the record's id."""
-WHOLE = ("ciam_signing_key",)
+WHOLE = (tokens.SIGNING_KEY,)
 """Those that are a seal as a whole, bound to their kind."""
 PASSING = (CAPTCHA,)
 """Those that live for minutes, and are not worth resealing."""
@@ -55,6 +57,8 @@ async def reseal(store: RecordStore, keys: KeyRing, kind: str, now: datetime) ->
     done = 0
     if kind in PASSING:
         return done
+    if kind == tokens.SIGNING_KEY:
+        done += await tokens.replace(store, keys, now)
     async for record in records(store, kind, now):
         done += await _reseal(store, keys, record, now)
     return done

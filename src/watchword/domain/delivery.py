@@ -30,6 +30,7 @@ class DeliveryState(StrEnum):
 
 
 _UNSETTLED = frozenset({DeliveryState.QUEUED, DeliveryState.LEASED, DeliveryState.SENDING})
+_TROUBLE = frozenset({DeliveryState.QUEUED, DeliveryState.UNKNOWN})
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -94,7 +95,8 @@ class Leased(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True):
-    """How a hand-over ended: the state to record and, where it is QUEUED again, from when on."""
+    """How a hand-over ended: the state to record and, where it is QUEUED again, from when on, and
+    whether the provider puts off this recipient alone."""
 
     id: int
     token: int
@@ -102,6 +104,12 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     reference: str = ""
     reason: str = ""
     not_before: datetime | None = None
+    for_all: bool = True
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether the provider itself looks unwell by it."""
+        return self.state in _TROUBLE and self.for_all
 
 
 def back_off(tries: int) -> timedelta:

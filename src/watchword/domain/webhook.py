@@ -48,6 +48,13 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stopped: str = ""
 
 
+class Unheard(msgspec.Struct, frozen=True):
+    """How many notices wait for a webhook, and when what the oldest tells of happened."""
+
+    notices: int
+    oldest_at: datetime
+
+
 def next_try_in(tries: int) -> timedelta | None:
     """How long to wait after the `tries`-th one failed; None where it was the last. Ten tries take
     about three days (Standard Webhooks, "Deliverability and reliability")."""

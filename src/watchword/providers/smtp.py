@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 from aiosmtplib.errors import SMTPAuthenticationError
+from aiosmtplib.response import SMTPResponse
 
 from watchword.domain.delivery import Receipt
 from watchword.domain.message import Message, one_line
@@ -40,6 +41,9 @@ _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _START_INPUT = 354
 _CLOSING = 421
 _NO_SUCH_NAME = 553
+_MAILBOX_BUSY = 450
+_ENHANCED = re.compile(r"4\.\d{1,3}\.\d{1,3}(?!\S)")
+_OF_THE_RECIPIENT = re.compile(r"4\.(?:[12]\.\d+|7\.1)")
 _LOGIN_WANTED = frozenset({530, 534, 535, 538})
 _DOT = re.compile(rb"(?m)^\.")
 _QUIT_S = 1.0
@@ -86,6 +90,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("host", self.host), ("port", self.port), ("security", self.security)]
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    """A relay's code, and whether others may expect the same."""
+
+    code: int
+    for_all: bool = True
 
 
 class Smtp:
@@ -138,7 +149,7 @@ class Smtp:
                 raise
             self._keep(line)
         if code // 100 != 2:
-            raise _failure(code)
+            raise _failure(_Reply(code))
         return Receipt(mail.id)
 
     async def ready(self) -> None:
@@ -175,20 +186,20 @@ class Smtp:
         """A connection on which the relay waits for the text of this mail."""
         with _in_our_words():
             async with asyncio.timeout_at(ends_at):
-                line, code = await self._introduce(mail)
-                if code == _START_INPUT:
+                line, reply = await self._introduce(mail)
+                if reply.code == _START_INPUT:
                     return line
                 await self._reset(line)
-        raise _failure(code)
+        raise _failure(reply)
 
-    async def _introduce(self, mail: Mail) -> tuple[SMTP, int]:
+    async def _introduce(self, mail: Mail) -> tuple[SMTP, _Reply]:
         """Announce the mail. A kept connection may have died unnoticed; then a fresh one tries."""
         line = self._take()
         if line is not None:
             with suppress(ConnectionError):
-                code = await _announce(line, mail)
-                if code != _CLOSING:
-                    return line, code
+                reply = await _announce(line, mail)
+                if reply.code != _CLOSING:
+                    return line, reply
         line = await self._connected()
         return line, await _announce(line, mail)
 
@@ -245,20 +256,27 @@ class Smtp:
         goodbye.add_done_callback(self._goodbyes.discard)
 
 
-async def _announce(line: SMTP, mail: Mail) -> int:
+async def _announce(line: SMTP, mail: Mail) -> _Reply:
     """Name sender and recipient and ask to go on: 354, or the code of what was refused."""
     if mail.needs_utf8 and not line.supports_extension("smtputf8"):
-        return _NO_SUCH_NAME
+        return _Reply(_NO_SUCH_NAME)
     options = (b"SMTPUTF8",) if mail.needs_utf8 else ()
     with _closed_on_failure(line):
-        for words in (
-            (b"MAIL", b"FROM:<%b>" % mail.sender.encode(), *options),
-            (b"RCPT", b"TO:<%b>" % mail.recipient.encode()),
-        ):
-            reply = await line.execute_command(*words)
-            if reply.code // 100 != 2:
-                return reply.code
-        return (await line.execute_command(b"DATA")).code
+        sender = await line.execute_command(b"MAIL", b"FROM:<%b>" % mail.sender.encode(), *options)
+        if sender.code // 100 != 2:
+            return _Reply(sender.code)
+        recipient = await line.execute_command(b"RCPT", b"TO:<%b>" % mail.recipient.encode())
+        if recipient.code // 100 != 2:
+            return _Reply(recipient.code, not _is_about_the_recipient(recipient))
+        return _Reply((await line.execute_command(b"DATA")).code)
+
+
+def _is_about_the_recipient(reply: SMTPResponse) -> bool:
+    """Whether a relay that puts off a recipient is well itself: a mailbox that is full or away, or
+    grey-listing (RFC 5321 4.2.3 for 450; RFC 3463 3.2, 3.3 and 3.8 where it says more)."""
+    if said := _ENHANCED.match(reply.message):
+        return bool(_OF_THE_RECIPIENT.fullmatch(said[0]))
+    return reply.code == _MAILBOX_BUSY
 
 
 async def _hand_over(line: SMTP, mail: Mail, ends_at: float) -> int:
@@ -322,13 +340,16 @@ def _trouble(error: BaseException) -> str:
     return "the relay does not offer the STARTTLS or the log-in that the settings ask for"
 
 
-def _failure(code: int) -> DeliveryFailed:
+def _failure(reply: _Reply) -> DeliveryFailed:
     """What a refusal means: 5xx is final, unless it is the log-in that is missing."""
+    code = reply.code
     if code // 100 == 5 and code not in _LOGIN_WANTED:
         return ProviderRefused(f"smtp {code}: the relay refuses this mail.")
     if code in _LOGIN_WANTED:
         return ProviderUnavailable(f"smtp {code}: the relay wants another log-in.")
-    return ProviderUnavailable(f"smtp {code}: the relay cannot take this mail now.")
+    return ProviderUnavailable(
+        f"smtp {code}: the relay cannot take this mail now.", for_all=reply.for_all
+    )
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -278,7 +278,7 @@ class Lane:
         except ProviderRefused as refusal:
             return _ended(leased, DeliveryState.FAILED, reason=_reason(refusal, message))
         except ProviderUnavailable as trouble:
-            return self._later(leased, _reason(trouble, message))
+            return self._later(leased, _reason(trouble, message), for_all=trouble.for_all)
         except (DeliveryFailed, TimeoutError) as doubt:
             return self._in_doubt(leased, _reason(doubt, message) or "timed out")
         except Exception as defect:
@@ -292,9 +292,11 @@ class Lane:
             return _ended(leased, DeliveryState.UNKNOWN, reason=reason)
         return self._later(leased, reason)
 
-    def _later(self, leased: Leased, reason: str) -> Handover:
+    def _later(self, leased: Leased, reason: str, *, for_all: bool = True) -> Handover:
         again_at = self._clock() + back_off(leased.tries + 1)
-        return _ended(leased, DeliveryState.QUEUED, reason=reason, not_before=again_at)
+        return _ended(
+            leased, DeliveryState.QUEUED, reason=reason, not_before=again_at, for_all=for_all
+        )
 
     def _message(self, leased: Leased) -> Message:
         keys = self._house.keys
@@ -379,6 +381,7 @@ def _ended(
     reference: str = "",
     reason: str = "",
     not_before: datetime | None = None,
+    for_all: bool = True,
 ) -> Handover:
     return Handover(
         id=leased.id,
@@ -387,4 +390,5 @@ def _ended(
         reference=reference,
         reason=reason,
         not_before=not_before,
+        for_all=for_all,
     )

@@ -63,7 +63,9 @@ def notices(events: Iterable[Event], webhooks: Sequence[Webhook]) -> list[NewNot
         for event in events
         if (notice := NOTICES.get(Kind(event.kind)))
         for webhook in webhooks
-        if webhook.app_id == event.app_id and notice in webhook.notices
+        if webhook.app_id == event.app_id
+        and notice in webhook.notices
+        and webhook.created_at <= event.at
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ import msgspec
 
 from watchword.domain.challenge import serial
 from watchword.domain.delivery import Delivery, DeliveryState, Listed
+from watchword.domain.webhook import Unheard
 from watchword.ports import LeasedNotice, Record, Sealed
 from watchword.stores._instants import instant, maybe_instant
 from watchword.stores._text import is_text
@@ -69,6 +70,11 @@ def sealed_challenge(serial: int, seals: Sequence[bytes], expires_at: int) -> Se
 def sealed_delivery_from(row: Any) -> Sealed:
     """A row of the `sealed_deliveries` statement."""
     return Sealed(row[0], [one for one in (row[1], row[2]) if one], instant(row[3]))
+
+
+def unheard_from(rows: Iterable[Any]) -> Mapping[str, Unheard]:
+    """Rows of the `waiting_notices` statement."""
+    return {webhook: Unheard(notices, instant(oldest)) for webhook, notices, oldest in rows}
 
 
 def notice_from(row: Any) -> LeasedNotice:

@@ -30,8 +30,7 @@ from watchword.surfaces.running import Running
 POST_EVERY_S = 1.0
 LOOK_EVERY_S = 3.0
 _TAKEN = (DeliveryState.ACCEPTED, DeliveryState.DELIVERED)
-_IN_TROUBLE = (DeliveryState.QUEUED, DeliveryState.UNKNOWN)
-_ENDS = (*_TAKEN, *_IN_TROUBLE, DeliveryState.FAILED)
+_ENDS = (*_TAKEN, DeliveryState.QUEUED, DeliveryState.UNKNOWN, DeliveryState.FAILED)
 
 
 class Place(Protocol):
@@ -171,7 +170,7 @@ class _Watch:
         self._tally.handed_over(*self._named, state)
         if state is DeliveryState.CANCELLED:  # it was handed to no provider
             return
-        self._tally.unavailable(*self._named, is_so=state in _IN_TROUBLE)
+        self._tally.unavailable(*self._named, is_so=handover.is_trouble)
         if state in _TAKEN:
             waited = self._clock() - leased.queued_at
             self._tally.accepted(*self._named, waited.total_seconds())

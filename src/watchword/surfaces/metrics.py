@@ -71,7 +71,8 @@ _HISTOGRAMS = {
 }
 _STATES = {
     "provider_unavailable": _Family(
-        "1 while the last hand-over was put off, or in doubt.", ("channel", "provider")
+        "1 while the last hand-over was put off by the provider, or in doubt.",
+        ("channel", "provider"),
     ),
     "channel_paused": _Family("1 while an operator has paused the channel.", ("channel",)),
 }

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.cli.past import a_send, ago
+from tests.unit.cli.past import a_send, ago, heard_of
 from watchword.cli.doctor import machine
 from watchword.ports import Troubles
 from watchword.stores.sqlite import SqliteStore
@@ -223,6 +223,22 @@ def test_what_waits_for_a_person_is_told(shell, found, monkeypatch):
     assert "Of 2 messages" in found("unknown")[1]
     assert "watchword delivery settle" in found("unknown")[1]
     assert "3 destinations are locked: 100 codes in a row" in found("locked")[1]
+
+
+def test_a_webhook_that_takes_nothing_is_told(shell, found):
+    """And one that is stopped, with how to go on; of one that takes what it is told, nothing."""
+    ago(timedelta(minutes=4), heard_of)(shell)
+    assert found("webhooks")[0] == []
+    ago(timedelta(minutes=6), heard_of)(shell)
+    states, said = found("webhooks")
+    assert states == ["note"]
+    assert "does not take what it is told: 1 notices wait, the oldest since 2" in said
+    (webhook,) = {one["id"] for one in shell.json("webhook", "list") if one["id"] in said}
+    shell("webhook", "stop", webhook)
+    states, said = found("webhooks")
+    assert states == ["note"]
+    assert "is stopped: by an operator. 1 notices wait, the oldest since 2" in said
+    assert f"watchword webhook resume {webhook}" in said
 
 
 @pytest.mark.parametrize(

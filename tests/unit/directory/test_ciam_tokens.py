@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -16,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tests.contract.acting import ANN, BOB, TICK
+from tests.contract.acting import ANN, BOB, MINUTE, TICK, rotating
 from tests.unit.directory.clouds import became
+from watchword.directory import resealing
 from watchword.directory.apps import Apps
 from watchword.directory.ciam import tokens as module
 from watchword.directory.ciam.clients import Clients
@@ -70,24 +72,24 @@ async def signed(acts, tokens):
     """Sign anything as we do: with our key, whatever it says."""
     await tokens.jwks(acts.now)
     record = await acts.store.record(SIGNING_KEY, "1", acts.now)
-    key = module._loaded(acts.ring.unseal(record.body, SIGNING_KEY.encode())).private
+    key = module._loaded(acts.ring.unseal(record.body, SIGNING_KEY.encode()))
 
     def sign(claims, algorithm="RS256"):
-        return jwt.encode(claims, key, algorithm)
+        return jwt.encode(claims, key.private, algorithm, headers={"kid": key.id})
 
     return sign
 
 
 class Hanging:
-    """The store, but that its first look at a record takes until it is told to fail."""
+    """The store, but that its first look at records takes until it is told to fail."""
 
     def __init__(self, store):
         self._store, self.times = store, 0
         self.asked, self.fail = asyncio.Event(), asyncio.Event()
 
-    async def record(self, *given):
+    async def records(self, *given):
         if self.fail.is_set():
-            return await self._store.record(*given)
+            return await self._store.records(*given)
         self.times += 1
         self.asked.set()
         await self.fail.wait()
@@ -180,13 +182,17 @@ async def test_of_many_first_uses_one_key_is_made(acts):
     assert len(await acts.store.records(SIGNING_KEY, acts.now)) == 1
 
 
-async def test_the_key_is_looked_up_once(acts, store):
+async def test_the_keys_are_looked_up_once_a_second(acts, store):
     """And kept in memory."""
     tokens = Tokens(store, acts.ring, ISSUER)
     await tokens.jwks(acts.now)
     store.asked.clear()
+    acts.later(SECOND - TICK)
     await tokens.jwks(acts.now)
     assert not store.asked
+    acts.later(TICK)
+    await tokens.jwks(acts.now)
+    assert store.asked
 
 
 async def test_the_key_rests_sealed(acts, signed):
@@ -195,6 +201,73 @@ async def test_the_key_rests_sealed(acts, signed):
         serialization.load_der_private_key(record.body, password=None)
     with pytest.raises(KeyUnknown):
         acts.ring.unseal(record.body, b"something else")
+
+
+@pytest.fixture
+async def rotated(acts, client, user):
+    """A token of before the rotation, and the tokens of a process that signed it and of one that
+    came later. They know both seal keys."""
+    before, after = (Tokens(acts.store, rotating(active), ISSUER) for active in (1, 2))
+    old = await before.id_token(client, user, "a session", acts.now)
+    assert await resealing.reseal(acts.store, rotating(2), SIGNING_KEY, acts.now)
+    return old, before, after
+
+
+async def test_a_new_key_signs_after_a_rotation_and_the_old_one_is_still_believed(
+    acts, client, user, rotated
+):
+    """In every process, the one included that has not looked since; each key by its own id."""
+    old, before, after = rotated
+    new = await after.id_token(client, user, "a session", acts.now)
+    for tokens in (before, after):
+        for one in (old, new):
+            assert (await tokens.read(one, client.id, acts.now)).is_of(user)
+        kids = [key["kid"] for key in (await tokens.jwks(acts.now))["keys"]]
+        named = [jwt.get_unverified_header(one)["kid"] for one in (new, old)]
+        assert kids == named
+        assert len(set(kids)) == 2
+    assert not await resealing.reseal(acts.store, rotating(2), SIGNING_KEY, acts.now)
+
+
+async def test_nothing_needs_the_old_seal_key_after_a_rotation(acts, rotated):
+    found = await acts.store.records(SIGNING_KEY, acts.now)
+    assert [resealing.under(record) for record in found] == [2, 2]
+
+
+async def test_an_old_key_stays_until_the_last_of_its_tokens_has_ended(acts, client, user, rotated):
+    """A process may sign with it for another moment."""
+    _, before, after = rotated
+    acts.later(SECOND - TICK)
+    last = await before.id_token(client, user, "a session", acts.now)
+    acts.later(TTL - SECOND)
+    assert await after.read(last, client.id, acts.now)
+    acts.later(MINUTE + TICK)
+    assert len((await after.jwks(acts.now))["keys"]) == 1
+
+
+async def test_an_old_key_that_leaked_can_be_forgotten_at_once(acts, client, user, rotated):
+    """Within a second in every process."""
+    old, before, after = rotated
+    new = await after.id_token(client, user, "a session", acts.now)
+    await module.forget_older(acts.store, acts.now)
+    acts.later(SECOND)
+    for tokens in (before, after):
+        await refused(tokens.read(old, client.id, acts.now))
+        assert await tokens.read(new, client.id, acts.now)
+
+
+async def test_two_who_rotate_at_once_make_one_key(acts, client, user):
+    await Tokens(acts.store, rotating(1), ISSUER).jwks(acts.now)
+    ring = rotating(2)
+    await asyncio.gather(*(module.replace(acts.store, ring, acts.now) for _ in range(2)))
+    found = await acts.store.records(SIGNING_KEY, acts.now)
+    assert sorted(record.key for record in found) == ["1", "2"]
+
+
+async def test_a_key_that_nobody_can_open_signs_nothing(acts):
+    await Tokens(acts.store, rotating(1), ISSUER).jwks(acts.now)
+    with pytest.raises(KeyUnknown):
+        await Tokens(acts.store, acts.ring, ISSUER).jwks(acts.now)
 
 
 async def test_an_id_token_ends_by_our_clock(tokens, client, id_token, acts):
@@ -344,6 +417,8 @@ def key():
 def test_nothing_that_is_made_up_is_read(key, text):
     """Nor does it break anything."""
     tokens = Tokens(None, None, ISSUER)  # type: ignore[arg-type]
+    with suppress(IdTokenInvalid):
+        assert isinstance(module._named(text), str)
     with pytest.raises(IdTokenInvalid):
         tokens._read(text, "x" * 32, key)
 

@@ -24,7 +24,7 @@ SIGNS = {"ok": "ok     ", "note": "note   ", "broken": "BROKEN "}
 _OUTSIDE = (machine.terms, machine.space, machine.clock, machine.privacy, machine.server)
 _INSIDE = (
     *(keeping.store, keeping.ring, keeping.journal),
-    *(delivering.providers, delivering.outbox, delivering.unknown),
+    *(delivering.providers, delivering.outbox, delivering.unknown, delivering.webhooks),
     *(tenancy.credentials, tenancy.dialects, tenancy.texts),
 )
 

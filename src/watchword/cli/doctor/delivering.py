@@ -65,6 +65,31 @@ async def outbox(service: Service) -> AsyncIterator[Finding]:
         yield await _channel(service, channel, waiting.get(channel), now)
 
 
+async def webhooks(service: Service) -> AsyncIterator[Finding]:
+    """Those that are stopped, and those that do not take what they are told."""
+    now = service.clock()
+    waiting = await service.store.waiting_notices()
+    for webhook in await service.webhooks.all(now):
+        unheard = waiting.get(webhook.id)
+        waits = "Nothing waits for it."
+        if unheard:
+            waits = (
+                f"{unheard.notices} notices wait, the oldest since {instant(unheard.oldest_at)}."
+            )
+        if webhook.stopped:
+            yield note(
+                "webhooks",
+                f"The webhook {webhook.id} is stopped: {webhook.stopped}. {waits} Go on with "
+                f"watchword webhook resume {webhook.id}.",
+            )
+        elif unheard and unheard.oldest_at + OLD < now:
+            yield note(
+                "webhooks",
+                f"The webhook {webhook.id} of app {webhook.app_id} does not take what it is told: "
+                f"{waits} webhook_put_off in the log says why.",
+            )
+
+
 async def unknown(service: Service) -> AsyncIterator[Finding]:
     """What waits for a person: hand-overs without a known end, and people who are locked out."""
     found = await service.store.troubles(service.house.budget, service.clock())

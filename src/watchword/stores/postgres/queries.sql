@@ -390,7 +390,7 @@ DELETE FROM watchword.notices WHERE id = $1 AND token = $2;
 DELETE FROM watchword.notices WHERE webhook = $1 AND at <= $2;
 
 -- name: waiting_notices
-SELECT webhook, count(*) FROM watchword.notices GROUP BY webhook;
+SELECT webhook, count(*), min(at) FROM watchword.notices GROUP BY webhook;
 
 -- name: last_send
 SELECT opened_at FROM watchword.challenges ORDER BY serial DESC LIMIT 1;

@@ -23,6 +23,7 @@ from watchword.domain.delivery import (
 from watchword.domain.event import Chain, Entry, Event
 from watchword.domain.failures import Budget, Failures
 from watchword.domain.quota import Demand
+from watchword.domain.webhook import Unheard
 from watchword.errors import (
     ChallengeClosed,
     ChallengeNotFound,
@@ -67,6 +68,7 @@ from watchword.stores._rows import (
     record_from,
     sealed_challenge,
     sealed_delivery_from,
+    unheard_from,
 )
 from watchword.stores._text import is_text
 from watchword.stores.postgres import _journal, _migrating
@@ -346,8 +348,8 @@ class PostgresStore:
     async def drop_notices(self, webhook: str, until: datetime) -> None:
         await self._connections.fetch(SQL["drop_notices"], webhook, micros(until), repeatable=True)
 
-    async def waiting_notices(self) -> Mapping[str, int]:
-        return dict(map(tuple, await self._look("waiting_notices")))
+    async def waiting_notices(self) -> Mapping[str, Unheard]:
+        return unheard_from(await self._look("waiting_notices"))
 
     async def record(self, kind: str, key: str, now: datetime) -> Record | None:
         rows = await self._look("record", kind, key, micros(now)) if is_text(key) else ()

@@ -368,7 +368,7 @@ WHERE id IN (SELECT id FROM notices WHERE webhook = ? AND at <= ? ORDER BY due_a
 DELETE FROM notices WHERE subject = ?;
 
 -- name: waiting_notices
-SELECT webhook, count(*) FROM notices GROUP BY webhook;
+SELECT webhook, count(*), min(at) FROM notices GROUP BY webhook;
 
 -- name: tell_sent
 INSERT INTO events (at, kind, app_id, channel, purpose, challenge_id, subject, masked, details)

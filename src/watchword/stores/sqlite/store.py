@@ -24,6 +24,7 @@ from watchword.domain.delivery import (
 from watchword.domain.event import Chain, Entry, Event
 from watchword.domain.failures import Budget, Failures
 from watchword.domain.quota import Demand
+from watchword.domain.webhook import Unheard
 from watchword.errors import ChallengeNotFound, StoreUnavailable
 from watchword.ports import (
     Attempt,
@@ -55,6 +56,7 @@ from watchword.stores._rows import (
     notice_from,
     record_from,
     sealed_delivery_from,
+    unheard_from,
 )
 from watchword.stores._text import is_text
 from watchword.stores.sqlite import _challenges, _journal, _limits, _outbox
@@ -224,9 +226,9 @@ class SqliteStore:
         asked = (webhook, micros(until))
         await self._writer.run(lambda cursor: cursor.execute(SQL["drop_notices"], asked))
 
-    async def waiting_notices(self) -> Mapping[str, int]:
+    async def waiting_notices(self) -> Mapping[str, Unheard]:
         rows = await self._read(lambda cursor: cursor.execute(SQL["waiting_notices"]).fetchall())
-        return dict(rows)
+        return unheard_from(rows)
 
     async def record(self, kind: str, key: str, now: datetime) -> Record | None:
         if not is_text(key):
