@@ -229,4 +229,4 @@ def a_backup_comes_back(me, key):
     assert "BROKEN" not in me.watchword("doctor")
     me.types("systemctl start watchword")
     me.eventually(lambda: "ready" in me.types(f"curl -s {URL}/readyz || true"), "a start")
-    assert me.checks(key, sent["id"], me.mails()[-1])["type"].endswith("closed")
+    assert me.checks(key, sent["id"], me.mails()[-1])["type"].endswith("cancelled")
