@@ -2,6 +2,7 @@
 and no log has a query string."""
 
 import json
+import re
 import ssl
 
 import httpx2
@@ -84,3 +85,13 @@ def test_metrics_are_not_for_the_world(front):
     url, cert = front
     answer = httpx2.get(f"{url}/metrics", verify=ssl.create_default_context(cafile=cert))
     assert answer.status_code == 404
+
+
+def test_a_path_writes_no_line_of_its_own_into_the_redirect(front, tmp_path):
+    (port,) = re.findall(r"listen 127\.0\.0\.1:(\d+);", (tmp_path / "nginx.conf").read_text())
+    asked = f"http://127.0.0.1:{port}/a%20b%0d%0aSet-Cookie:%20c=d?{TOLD}"
+    answer = httpx2.get(asked, headers={"host": "codes.example.com"}, timeout=DEADLINE_S)
+    assert answer.status_code == 301
+    location = "https://codes.example.com/a%20b%0d%0aSet-Cookie:%20c=d"
+    assert answer.headers["location"].casefold() == location.casefold()
+    assert "set-cookie" not in answer.headers
