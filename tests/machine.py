@@ -18,7 +18,6 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parent.parent
-MIRROR = "http://deb.debian.org/debian"
 _BASE = ("systemd-sysv", "dbus", "ca-certificates", "curl", "netbase", "openssl", "procps")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"}
@@ -96,7 +95,7 @@ class Machine:
 
 def made(root: Path, packages: Sequence[str]) -> Machine:
     """One with these of Debian's packages beside what any has; it takes minutes."""
-    _do("debootstrap", "--variant=minbase", "bookworm", str(root), MIRROR)
+    _do("debootstrap", "--variant=minbase", "bookworm", str(root))
     inside = ("chroot", str(root), "env", *(f"{k}={v}" for k, v in _ENVIRONMENT.items()))
     # Nothing is started while it is made: who starts it is systemd, once it is up.
     refusal = root / "usr/sbin/policy-rc.d"

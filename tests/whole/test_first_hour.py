@@ -219,10 +219,10 @@ def a_backup_comes_back(me, key):
     me.types(folder)
     me.watchword("store backup /var/backups/watchword/monday.backup")
     me.types(
-        "systemctl stop watchword; mkdir -m 0700 /root/safe; cd /var/lib/watchword;"
-        "cp keyring.json watchword.toml /root/safe; rm -r /var/lib/watchword/*"
+        "systemctl stop watchword; mkdir -m 0700 ~/safe; cd /var/lib/watchword;"
+        "cp keyring.json watchword.toml ~/safe; rm -r /var/lib/watchword/*"
     )
-    me.types("install -m 0600 -o watchword -g watchword -t /var/lib/watchword /root/safe/*")
+    me.types("install -m 0600 -o watchword -g watchword -t /var/lib/watchword ~/safe/*")
     told = me.watchword("store restore /var/backups/watchword/monday.backup")
     assert "Ended what was open: 1 challenges" in told, told
     me.watchword("journal verify")
