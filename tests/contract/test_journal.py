@@ -106,6 +106,29 @@ async def test_what_became_of_a_message_is_told(acts, store, state, kind):
     assert msgspec.json.decode(event.details) == {"delivery": leased.id, "provider": "acme"}
 
 
+async def test_who_looked_too_early_seals_nothing_newer(acts, store, monkeypatch):
+    """Of two scribes one has sealed what both saw, and an act has written since: the other one
+    takes nothing, and all is in the journal once."""
+    late, quick = scribe(acts), scribe(acts)
+    seen = await acts.send()
+    saw = await store.unsealed(10)
+
+    async def as_seen(most):
+        return saw
+
+    await sealed(quick)
+    new = await acts.send(to=BOB)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "unsealed", as_seen)
+        await late.seal()
+    await sealed(late)
+    report = await verified(acts)
+    assert report.is_whole, report.faults
+    lines = [line async for line in export_journal(store, since=None, until=None, app_id="shop")]
+    told = "".join(line.get("body", "") for line in lines)
+    assert [told.count(issued.challenge_id) for issued in (seen, new)] == [1, 1]
+
+
 async def test_two_scribes_seal_each_event_once(acts, store):
     """Two chains, and of two who take the same event one is turned away."""
     one, other = scribe(acts), scribe(acts)

@@ -48,6 +48,22 @@ async def ended(acts, one, wait=None):
     await acts.store.record_notice(NoticeEnd(id=one.id, token=one.token, due_at=due_at))
 
 
+async def test_who_ends_a_notice_too_late_ends_no_other(acts):
+    """Its lease was over, another worker told it, and there is a new one since."""
+    await acts.send()
+    await told(acts, webhook("one"))
+    (late,) = await leased(acts, "one")
+    acts.later(2 * TTL)
+    (again,) = await leased(acts, "one")
+    await ended(acts, again)
+    await acts.send(to=BOB)
+    await told(acts, webhook("one"))
+    (new,) = await leased(acts, "one")
+    await ended(acts, late)
+    acts.later(2 * TTL)
+    assert [one.id for one in await leased(acts, "one")] == [new.id]
+
+
 async def test_each_webhook_of_the_app_is_told_what_it_asked_for(acts):
     sent = await acts.send()
     await acts.check(sent.challenge_id, await acts.code(sent.challenge_id))

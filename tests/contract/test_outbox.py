@@ -12,6 +12,7 @@ from watchword.domain.challenge import State
 from watchword.domain.delivery import DeliveryState, Handover, Turns, back_off
 from watchword.domain.destination import phone
 from watchword.errors import ChallengeNotFound
+from watchword.service.erase_subject import erase_subject
 from watchword.service.pause import Pause, pause, paused, resume
 
 ENDS = (DeliveryState.ACCEPTED, DeliveryState.DELIVERED, DeliveryState.FAILED)
@@ -46,6 +47,19 @@ async def is_wiped(acts, issued):
     leased = await acts.lease(repeats=True)
     acts.now = now
     return issued.delivery not in [one.id for one in leased]
+
+
+async def test_a_worker_with_an_erased_message_ends_no_other(acts):
+    """It was handed over as its subject was erased, and there is a new message since."""
+    await acts.send()
+    late = await going(acts)
+    await erase_subject(ANN, [SHOP.id], acts.house, acts.now)
+    issued = await acts.send(to=BOB)
+    new = await going(acts)
+    await record(acts, late, DeliveryState.FAILED)
+    assert await state(acts, issued) is DeliveryState.SENDING
+    await record(acts, new, DeliveryState.ACCEPTED)
+    assert await state(acts, issued) is DeliveryState.ACCEPTED
 
 
 async def test_a_lease_holds_all_that_a_hand_over_needs(acts):

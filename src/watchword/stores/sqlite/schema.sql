@@ -1,4 +1,5 @@
 -- The whole schema, as the migrations add up to. Instants are microseconds since 1970 in UTC.
+-- AUTOINCREMENT: whoever still holds the id of a row that is gone meets no other one under it.
 
 CREATE TABLE challenges (
     -- The 60 bits in the middle of its id.
@@ -28,7 +29,7 @@ CREATE INDEX challenges_by_slot ON challenges (slot);
 CREATE INDEX challenges_by_expiry ON challenges (expires_at);
 
 CREATE TABLE deliveries (
-    id                INTEGER PRIMARY KEY,
+    id                INTEGER PRIMARY KEY AUTOINCREMENT,
     challenge         INTEGER NOT NULL,
     channel           TEXT    NOT NULL,
     provider          TEXT    NOT NULL DEFAULT '',
@@ -104,7 +105,7 @@ CREATE INDEX records_by_expiry ON records (expires_at) WHERE expires_at IS NOT N
 
 -- What webhooks are still to be told. `due_at` is when to post it, or until when it is leased.
 CREATE TABLE notices (
-    id      INTEGER PRIMARY KEY,
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
     webhook TEXT    NOT NULL,
     key     TEXT    NOT NULL,
     notice  TEXT    NOT NULL,
@@ -119,7 +120,7 @@ CREATE INDEX notices_due ON notices (webhook, due_at);
 
 -- The journal. An act writes its event as it commits; a scribe moves it into a chain.
 CREATE TABLE events (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     at           INTEGER NOT NULL,
     kind         TEXT    NOT NULL,
     app_id       TEXT    NOT NULL DEFAULT '',
