@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests import postgres_server
-from tests.contract.acting import ANN, BOB, DAY
+from tests.contract.acting import ANN, BOB, DAY, NOW
 from watchword.domain.delivery import DeliveryState, Handover
 from watchword.domain.destination import phone
 from watchword.domain.event import Kind, Standing
@@ -302,6 +302,20 @@ async def test_an_export_of_one_app_holds_what_proves_it(acts, store):
     assert len(entries) == 6
     assert [line["position"] for line in entries if "body" in line] == [0, 5]
     assert "shop" not in str(lines)
+
+
+async def test_an_export_holds_what_was_sealed_days_later(acts, store):
+    """Nothing served meanwhile. A later day's chain that tells of nothing so old stays out."""
+    until = acts.now + DAY / 24
+    old = await acts.send()
+    acts.later(3 * DAY)
+    await a_few(acts, times=2)
+    acts.later(DAY)
+    await a_few(acts, times=2)
+    lines = [line async for line in export_journal(store, since=None, until=until, app_id="")]
+    assert {line["day"] for line in lines if "day" in line} == {"", f"{NOW + 3 * DAY:%Y-%m-%d}"}
+    bodies = [line["body"] for line in lines if "body" in line]
+    assert [old.challenge_id in body for body in bodies] == [False, True, False]
 
 
 async def test_a_subject_is_erased_and_the_chains_hold(acts, store, place):

@@ -19,30 +19,39 @@ async def export_journal(
     """One chain after the other: its row, then its entries. Of an event that was not asked for,
     only what holds the chain together is there. Raises StoreUnavailable."""
     for chain in await store.chains():
-        if chain.number != ROLL and not _is_wanted(chain, since, until):
+        if chain.number != ROLL and not await _is_wanted(store, chain, since, until):
             continue
         yield _shown_chain(chain)
-        if chain.number == ROLL or chain.standing == Standing.DROPPED:
-            continue
-        position = 0
-        while position < chain.entries:
-            page = await store.entries(chain.number, position, _PAGE)
-            for entry in page:
-                if entry.position < chain.entries:
-                    yield _shown(entry, since, until, app_id)
-            if not page:
-                break
-            position = page[-1].position + 1
+        if chain.number != ROLL:
+            async for entry in _entries(store, chain):
+                yield _shown(entry, since, until, app_id)
 
 
-def _is_wanted(chain: Chain, since: datetime | None, until: datetime | None) -> bool:
-    """Events are sealed a little after they happen, so the day after counts, too."""
-    is_early = since is not None and chain.day < f"{since:%Y-%m-%d}"
-    return not is_early and (until is None or until.toordinal() + 1 >= _ordinal(chain.day))
+async def _entries(store: Store, chain: Chain) -> AsyncIterator[Entry]:
+    position = 0
+    while position < chain.entries and chain.standing != Standing.DROPPED:
+        page = await store.entries(chain.number, position, _PAGE)
+        for entry in page:
+            if entry.position < chain.entries:
+                yield entry
+        if not page:
+            break
+        position = page[-1].position + 1
 
 
-def _ordinal(day: str) -> int:
-    return datetime.fromisoformat(day).toordinal()
+async def _is_wanted(
+    store: Store, chain: Chain, since: datetime | None, until: datetime | None
+) -> bool:
+    """Events are sealed a moment after they happen; and where nothing served meanwhile, days after:
+    so a later day's chain counts where anything in it is as old as was asked for."""
+    if since is not None and chain.day < f"{since:%Y-%m-%d}":
+        return False
+    if until is None or chain.day <= f"{until:%Y-%m-%d}":
+        return True
+    async for entry in _entries(store, chain):
+        if entry.body is not None and _at(read(entry.body)) < _text(until):
+            return True
+    return False
 
 
 def _shown_chain(chain: Chain) -> dict[str, Any]:
@@ -80,9 +89,13 @@ def _is_asked_for(
 ) -> bool:
     if event.get("kind") in _MARKS:
         return True
-    at = str(event.get("at", ""))
+    at = _at(event)
     is_in_time = (since is None or at >= _text(since)) and (until is None or at < _text(until))
     return is_in_time and app_id in ("", event.get("app"))
+
+
+def _at(event: dict[str, Any]) -> str:
+    return str(event.get("at", ""))
 
 
 def _text(at: datetime) -> str:
