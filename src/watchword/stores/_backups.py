@@ -14,6 +14,8 @@ import msgspec
 
 TABLES = ("records", "challenges", "deliveries", "journal", "events")
 """What of a store is counted for people."""
+BESIDE = ("-wal", "-shm", "-journal")
+"""How the names end of what SQLite puts beside a file."""
 
 
 class BackupRefused(Exception):
@@ -45,7 +47,7 @@ def drafted(path: Path) -> Iterator[Path]:
     try:
         yield Path(name)
     finally:
-        for end in ("", "-wal", "-shm", "-journal"):
+        for end in ("", *BESIDE):
             Path(name + end).unlink(missing_ok=True)
 
 

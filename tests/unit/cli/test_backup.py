@@ -3,12 +3,13 @@
 import shutil
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
 from tests.postgres_server import binaries, rows
+from tests.unit.cli.past import a_send, ago
 from watchword import keyring
 from watchword.directory.huawei.accounts import CUSTOMER, Account
 from watchword.stores.postgres._backup import environment
@@ -21,7 +22,7 @@ ENDS = {
     ("queued", 9_000_000_000_000_000): "cancelled",
     ("leased", 9_000_000_000_000_000): "cancelled",
     ("sending", 9_000_000_000_000_000): "unknown",
-    ("queued", 2): "expired",
+    ("queued", 2): "cancelled",
     ("sending", 2): "unknown",
 }
 """By state and end of its code, what becomes of a message that a backup finds on its way."""
@@ -84,6 +85,24 @@ def test_a_store_that_is_there_is_not_overwritten(shell, backup):
     assert "is not overwritten" in shell.said
 
 
+def test_no_store_is_made_beside_the_log_of_another(shell, neighbour, tmp_path):
+    """A disk came back with it, and without the file that it belongs to."""
+    shell("demo")
+    file, log = str(tmp_path / "b"), neighbour.folder / "watchword.db-wal"
+    shell("store", "backup", file)
+    with_ring_of(shell, neighbour)
+    with closing(sqlite3.connect(shell.folder / "watchword.db", isolation_level=None)) as later:
+        later.execute("DELETE FROM records")
+        shutil.copy(f"{shell.folder}/watchword.db-wal", log)
+    neighbour("store", "restore", file)
+    assert neighbour.code == 1
+    assert str(log) in neighbour.said
+    assert sorted(neighbour.folder.iterdir()) == [neighbour.folder / "keyring.json", log]
+    log.unlink()
+    neighbour("store", "restore", file)
+    assert neighbour.code == 0, neighbour.said
+
+
 def test_a_file_that_is_no_backup_is_refused_and_leaves_nothing(shell, neighbour, backup):
     """Neither a text, nor a store, nor a backup that was cut short."""
     text, cut = backup.with_name("text"), backup.with_name("cut")
@@ -108,8 +127,10 @@ def test_no_server_starts_on_a_backup_that_was_only_copied(neighbour, backup):
 
 
 def test_what_is_on_its_way_in_a_backup_is_over_in_the_store_made_of_it(shell, neighbour, tmp_path):
-    """Nothing of the messages stays, and what is good once is gone."""
+    """Nothing of the messages stays, and what is good once is gone. A challenge whose code is over
+    by now may have been approved before it was: nobody is told that it expired."""
     shell("demo")
+    ago(timedelta(hours=1), a_send)(shell)
     file = str(tmp_path / "b")
     with closing(sqlite3.connect(shell.folder / "watchword.db", isolation_level=None)) as old:
         for statement in opened("x'01'", "0"):
@@ -117,10 +138,12 @@ def test_what_is_on_its_way_in_a_backup_is_over_in_the_store_made_of_it(shell, n
     shell("store", "backup", file)
     with_ring_of(shell, neighbour)
     told = neighbour.json("store", "restore", file)
-    assert (told["dropped"], told["unknown"]) == (3, 2)
+    assert (told["dropped"], told["unknown"]) == (4, 2)
     with closing(sqlite3.connect(neighbour.folder / "watchword.db")) as made:
-        assert made.execute(LEFT).fetchall() == [(end, 0, 0, None) for end in ENDS.values()]
+        ends = ("cancelled", *ENDS.values())
+        assert made.execute(LEFT).fetchall() == [(end, 0, 0, None) for end in ends]
         assert made.execute(GOOD_ONCE).fetchall() == [("captchaXloose",)]
+        assert made.execute("SELECT state FROM challenges").fetchall() == [("cancelled",)]
 
 
 def test_an_address_goes_to_its_programs_by_the_environment():

@@ -404,17 +404,15 @@ UPDATE watchword.deliveries SET state = 'unknown', reason = 'restored from a bac
        recipient = '', due_at = NULL, settled_at = $1 WHERE state = 'sending';
 
 -- name: settle_waiting
--- It may have been handed over since.
-UPDATE watchword.deliveries
-SET state = CASE WHEN expires_at <= $1 THEN 'expired' ELSE 'cancelled' END,
-    reason = 'restored from a backup', code = '', recipient = '', due_at = NULL, settled_at = $1
-WHERE state IN ('queued', 'leased');
+-- It may have been handed over since, also where its code is over by now.
+UPDATE watchword.deliveries SET state = 'cancelled', reason = 'restored from a backup', code = '',
+       recipient = '', due_at = NULL, settled_at = $1 WHERE state IN ('queued', 'leased');
 
 -- name: close_all
--- Their codes may have been used since.
+-- Their codes may have been used since, so nobody is told that they were not.
 UPDATE watchword.challenges
-SET state = CASE WHEN expires_at <= $1 THEN 'expired' ELSE 'cancelled' END,
-    closed_at = least(expires_at, $1), digests = '{}', drawn_at = '{}', dies_at = '{}', sealed = '{}'
+SET state = 'cancelled', closed_at = least(expires_at, $1), digests = '{}', drawn_at = '{}',
+    dies_at = '{}', sealed = '{}'
 WHERE state = 'pending';
 
 -- name: forget_kinds

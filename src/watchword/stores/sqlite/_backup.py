@@ -18,6 +18,7 @@ from pathlib import Path
 
 from watchword.errors import StoreUnavailable
 from watchword.stores._backups import (
+    BESIDE,
     TABLES,
     BackupRefused,
     Census,
@@ -87,6 +88,7 @@ async def restoring(backup: Path, path: Path) -> AsyncIterator[Restoring]:
     Raises BackupRefused, StoreUnavailable, OSError.
     """
     refuse_what_is_there(path)
+    _refuse_a_left_log(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with drafted(path) as draft:
         try:
@@ -113,6 +115,16 @@ def _back_up(path: Path, into: Path, tell: Tell, stopped: threading.Event) -> Ce
             census = _census(copy)
         placed(draft, into)
     return census
+
+
+def _refuse_a_left_log(path: Path) -> None:
+    """SQLite would replay an earlier file's log over the new file."""
+    for log in (path.with_name(path.name + end) for end in BESIDE):
+        if log.exists():
+            raise BackupRefused(
+                f"{log} is left of an earlier store, and would change the restored one: move it "
+                "away together with what else is left of that."
+            )
 
 
 def _look(
@@ -188,8 +200,8 @@ def _settle(draft: Path, kinds: Sequence[str], now: datetime) -> tuple[int, int,
     at = micros(now)
     with _act(draft) as connection:
         begun = connection.execute(SQL["settle_begun"], (at,)).rowcount
-        waiting = connection.execute(SQL["settle_waiting"], (at, at)).rowcount
-        challenges = connection.execute(SQL["close_all"], (at, at)).rowcount
+        waiting = connection.execute(SQL["settle_waiting"], (at,)).rowcount
+        challenges = connection.execute(SQL["close_all"], (at,)).rowcount
         for kind in kinds:
             connection.execute(SQL["forget_kind"], (kind,))
     return challenges, waiting, begun

@@ -450,15 +450,14 @@ UPDATE deliveries SET state = 'unknown', reason = 'restored from a backup', code
        recipient = x'', due_at = NULL, settled_at = ? WHERE state = 'sending';
 
 -- name: settle_waiting
--- It may have been handed over since.
-UPDATE deliveries SET state = iif(expires_at <= ?, 'expired', 'cancelled'),
-       reason = 'restored from a backup', code = x'', recipient = x'', due_at = NULL, settled_at = ?
-WHERE state IN ('queued', 'leased');
+-- It may have been handed over since, also where its code is over by now.
+UPDATE deliveries SET state = 'cancelled', reason = 'restored from a backup', code = x'',
+       recipient = x'', due_at = NULL, settled_at = ? WHERE state IN ('queued', 'leased');
 
 -- name: close_all
--- Their codes may have been used since.
-UPDATE challenges SET state = iif(expires_at <= ?1, 'expired', 'cancelled'), draws = x'90',
-       closed_at = min(expires_at, ?2) WHERE state = 'pending';
+-- Their codes may have been used since, so nobody is told that they were not.
+UPDATE challenges SET state = 'cancelled', draws = x'90', closed_at = min(expires_at, ?)
+WHERE state = 'pending';
 
 -- name: forget_kind
 DELETE FROM records WHERE kind GLOB ?;
