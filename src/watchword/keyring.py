@@ -61,9 +61,14 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def waiting(self) -> Mapping[str, int]:
-        """By kind, the newest key where it is not active yet: a rotation that is half done."""
-        newest = {kind: max(key.id for key in self.keys(kind)) for kind in KINDS}
-        return {kind: id for kind, id in newest.items() if id > self.active.get(kind, 0)}
+        """By kind, the newest key where it never was active: a rotation that is half done. One that
+        was taken out of use is none of them."""
+        newest = {kind: max(self.keys(kind), key=lambda key: key.id) for kind in KINDS}
+        return {
+            kind: key.id
+            for kind, key in newest.items()
+            if key.added_at and not key.activated_at and key.id > self.active.get(kind, 0)
+        }
 
     def with_new(self, now: datetime) -> File:
         """A new key of each kind, not active; never one of indexes, on which all else hangs."""

@@ -71,6 +71,14 @@ class Need(msgspec.Struct, frozen=True):
     until: datetime | None
 
 
+class Announced(msgspec.Struct, frozen=True):
+    """Keys that whoever starts has to know: what these were before, and the version of the record
+    that says so."""
+
+    before: Mapping[str, int]
+    version: int
+
+
 class Serving(Protocol):
     """What of a running whole is asked for what it keeps."""
 
@@ -165,25 +173,26 @@ async def strangers(store: Store, ids: Mapping[str, int], now: datetime) -> list
     return [one.name for one in every if one.is_alive(now) and not one.knows(ids)]
 
 
-async def announce(store: Store, ids: Mapping[str, int], now: datetime) -> None:
+async def announce(store: Store, ids: Mapping[str, int], now: datetime) -> Announced:
     """From now on, whoever starts without these keys is refused: said before anybody asks who is
     there, so that nobody comes in between."""
     while True:
-        needed, version = await _needed(store, now)
-        if all(needed.get(kind, 0) >= id for kind, id in ids.items()):
-            return
-        body = msgspec.json.encode({**needed, **ids})
+        before, version = await _needed(store, now)
+        needed = {kind: max(id, before.get(kind, 0)) for kind, id in ids.items()}
+        body = msgspec.json.encode({**before, **needed})
         with suppress(RecordConflict):
             write = Write(kind=_KEYRING, key=_NEEDED, version=version, body=body)
             await store.write([write], now)
+            return Announced(before, version + 1)
 
 
-async def withdraw(store: Store, ids: Mapping[str, int], now: datetime) -> None:
-    """What was announced is active nowhere after all."""
-    _, version = await _needed(store, now)
+async def withdraw(store: Store, announced: Announced, now: datetime) -> None:
+    """It is active nowhere after all, as far as who announced it knows: what others announced
+    before or since still holds."""
+    body = msgspec.json.encode(announced.before)
+    write = Write(kind=_KEYRING, key=_NEEDED, version=announced.version, body=body)
     with suppress(RecordConflict):
-        body = msgspec.json.encode(dict(ids))
-        await store.write([Write(kind=_KEYRING, key=_NEEDED, version=version, body=body)], now)
+        await store.write([write], now)
 
 
 async def _needed(store: Store, now: datetime) -> tuple[dict[str, int], int]:

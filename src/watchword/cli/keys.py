@@ -128,16 +128,16 @@ async def _activate(service: Service, *, force: bool, patience_s: float = 0.0) -
 
     path, store = service.settings.keyring_path, service.store
     file = rotation.read(path)
-    waiting, before = file.waiting, file.active
+    waiting = file.waiting
     if not waiting:
-        return f"Keys {max(before.values())} are active in {path} already; nothing is waiting."
-    await rotation.announce(store, waiting, service.clock())
+        return f"Keys {max(file.active.values())} are active in {path} already; nothing is waiting."
+    announced = await rotation.announce(store, waiting, service.clock())
     ends_at = time.monotonic() + patience_s
     while lacking := await rotation.strangers(store, waiting, service.clock()):
         if force:
             break
         if time.monotonic() > ends_at:
-            await rotation.withdraw(store, before, service.clock())
+            await rotation.withdraw(store, announced, service.clock())
             raise Refused(
                 f"Keys {max(waiting.values())} are not known yet to {', '.join(lacking)}: copy "
                 f"{path} there, and try again some seconds later (--force goes on without)."
@@ -165,6 +165,8 @@ async def _retire(service: Service, id: int | None, *, force: bool) -> tuple[lis
 
     path, removed, kept = service.settings.keyring_path, [], []
     file = rotation.read(path)
+    if "code" not in file.active:
+        raise Refused(f"{path} names no active code key: run watchword keys rotate first.")
     old = [
         (kind, key.id)
         for kind in ("code", "seal")

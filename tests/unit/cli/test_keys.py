@@ -1,11 +1,18 @@
 """The keys are rotated as docs/keys.md says, each command taken from there."""
 
+import asyncio
 import json
 import re
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
+
+from tests.unit.cli.conftest import Shell
+from watchword import config
+from watchword.bootstrap import bootstrap, rotation
+from watchword.ports import Write
 
 MANUAL = Path(__file__).parents[3] / "docs" / "keys.md"
 COMMAND = re.compile(r"^ {4}watchword (.+)$|`watchword ([^`]+)`", re.MULTILINE)
@@ -79,6 +86,63 @@ def test_a_leaked_key_goes_though_something_needs_it(shell):
     (forced,) = (words for words in commands("A key leaked") if "retire" in words)
     assert "Removed code key 1" in shell(*forced)
     assert ids(shell, "code") == [2]
+
+
+@pytest.mark.usefixtures("tested")
+def test_a_code_key_that_was_taken_out_of_use_stays_out(shell):
+    """Rotating makes a new one, and the old one can retire."""
+    ring = shell.folder / "keyring.json"
+    file = json.loads(ring.read_text())
+    del file["active"]["code"]
+    ring.write_text(json.dumps(file))
+    shell("keys", "retire")
+    assert shell.code == 1
+    assert "no active code key: run watchword keys rotate" in shell.said
+    report = shell("doctor")
+    assert "no active code key" in report
+    assert "added and not active" not in report
+    assert "Keys 2 are active" in shell("keys", "rotate")
+    assert active(shell) == {"code": 2, "seal": 2, "journal": 2}
+    assert "Removed code key 1" in shell("keys", "retire", "1", "--force")
+
+
+def test_a_refused_activation_takes_back_nothing_of_another_machine(
+    shell, neighbour, database, tmp_path, capsys
+):
+    """The other one has activated the same keys by force; who lacks them still is not let in."""
+    shell("app", "create", "shop")
+    ring, third = shell.folder / "keyring.json", Shell(tmp_path / "third", capsys)
+    for machine in (neighbour, third):
+        machine.folder.mkdir()
+        shutil.copy(ring, machine.folder)
+    asyncio.run(serves(third, database))
+    shell("keys", "rotate", "add")
+    shutil.copy(ring, neighbour.folder)
+    neighbour("keys", "rotate", "activate", "--force")
+    assert neighbour.code == 0
+    shell("keys", "rotate", "activate")
+    assert (shell.code, "third.example" in shell.said) == (1, True)
+    third("app", "list")
+    assert third.code == 1
+    assert "lacks keys that are active elsewhere" in third.said
+
+
+async def serves(machine, database):
+    """A server of this machine says which keys it knows."""
+    settings = config.load(str(machine.folder), None, {"WATCHWORD_STORE": database})
+    async with bootstrap(settings, deliver=False) as service:
+        now = service.clock()
+        holder = rotation.Holder(
+            host="third.example",
+            pid=1,
+            path=str(settings.keyring_path),
+            ids=service.keys.ids,
+            active=service.keys.active,
+            since=now,
+            seen_at=now,
+        )
+        said = Write(kind="keyring_holder", key="1", version=0, body=msgspec.json.encode(holder))
+        await service.store.write([said], now)
 
 
 def test_the_list_shows_no_secret(shell):

@@ -42,8 +42,8 @@ async def ring(service: Service) -> AsyncIterator[Finding]:
     if not service.keys.can_draw:
         yield broken(
             "keys",
-            "No code key is active, so no code can be drawn: name one under active.code in "
-            f"{path}.",
+            f"{path} names no active code key, so no code can be drawn: watchword keys rotate "
+            "makes a new one.",
         )
 
 
