@@ -384,7 +384,7 @@ async def test_a_relay_that_wants_a_log_in_burns_no_message(clock, tls, trusted)
             await provider.send(message())
 
 
-@pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA", "END"])
+@pytest.mark.parametrize("verb", ["RCPT", "DATA", "END"])
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
@@ -394,7 +394,8 @@ async def test_a_relay_that_wants_a_log_in_burns_no_message(clock, tls, trusted)
     ],
 )
 async def test_a_refusal_is_final_or_not_as_its_code_says(clock, verb, reply, error):
-    """At every stage; the reason is the code and our own words, never the relay's."""
+    """At each stage that is about one mail; the reason is the code and our own words, never the
+    relay's."""
     relay = Relay(**{verb: reply})
     async with carried_by(relay, clock) as provider:
         with pytest.raises(error, match=f"^smtp {reply[:3]}: ") as refused:
@@ -404,6 +405,16 @@ async def test_a_refusal_is_final_or_not_as_its_code_says(clock, verb, reply, er
         relay.script.clear()
         await provider.send(message())
     assert len(relay.mails) == (2 if verb == "END" else 1)
+
+
+async def test_a_relay_that_refuses_our_sender_burns_no_message(clock):
+    """All mails have the same one, so it is our mistake, or the relay's."""
+    async with carried_by(Relay(MAIL="553 5.7.1 not yours"), clock) as provider:
+        with pytest.raises(ProviderUnavailable, match=r"smtp 553: .* our sender") as refused:
+            await provider.send(message())
+        assert refused.value.for_all
+        with pytest.raises(ProviderRefused, match="smtp 553"):
+            await provider.send(message(to="用户@example.com"))
 
 
 @pytest.mark.parametrize(

@@ -93,10 +93,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class _Reply(msgspec.Struct, frozen=True):
-    """A relay's code, and whether others may expect the same."""
+    """A relay's code, whether others may expect the same, and whether it is our sender that is
+    refused: the same for every mail, so no fault of this one."""
 
     code: int
     for_all: bool = True
+    of_sender: bool = False
 
 
 class Smtp:
@@ -264,7 +266,7 @@ async def _announce(line: SMTP, mail: Mail) -> _Reply:
     with _closed_on_failure(line):
         sender = await line.execute_command(b"MAIL", b"FROM:<%b>" % mail.sender.encode(), *options)
         if sender.code // 100 != 2:
-            return _Reply(sender.code)
+            return _Reply(sender.code, of_sender=not options)
         recipient = await line.execute_command(b"RCPT", b"TO:<%b>" % mail.recipient.encode())
         if recipient.code // 100 != 2:
             return _Reply(recipient.code, not _is_about_the_recipient(recipient))
@@ -341,12 +343,15 @@ def _trouble(error: BaseException) -> str:
 
 
 def _failure(reply: _Reply) -> DeliveryFailed:
-    """What a refusal means: 5xx is final, unless it is the log-in that is missing."""
+    """What a refusal means: 5xx is final, unless it is the log-in that is missing, or the sender
+    that is not welcome."""
     code = reply.code
-    if code // 100 == 5 and code not in _LOGIN_WANTED:
-        return ProviderRefused(f"smtp {code}: the relay refuses this mail.")
     if code in _LOGIN_WANTED:
         return ProviderUnavailable(f"smtp {code}: the relay wants another log-in.")
+    if code // 100 == 5 and reply.of_sender:
+        return ProviderUnavailable(f"smtp {code}: the relay refuses our sender.")
+    if code // 100 == 5:
+        return ProviderRefused(f"smtp {code}: the relay refuses this mail.")
     return ProviderUnavailable(
         f"smtp {code}: the relay cannot take this mail now.", for_all=reply.for_all
     )
