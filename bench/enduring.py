@@ -30,6 +30,8 @@ _WINDOWS_A_SLICE = 150
 _QUICK_WINDOWS = 4
 _SPARE = 1.1
 _TTL = timedelta(seconds=30)
+_SEEDED_IN = timedelta(microseconds=40)
+"""About how long it takes to seed one, so that nothing is overdue when the load begins."""
 _SIZES = "SELECT name GLOB 'journal*', sum(pgsize) FROM dbstat GROUP BY 1"
 
 
@@ -87,7 +89,8 @@ def endured(plan: Plan, tell: Tell) -> Endured:
     many = round(peak / 2 * over.total_seconds() * _SPARE)
     with new_data(plan) as data:
         tell(f"peak {peak:.0f}/s until delivered; seeding {many} sends of yesterday")
-        seed(data, many, now=datetime.now(UTC) - KEPT, ttl=_TTL, over=over * _SPARE)
+        begins_at = datetime.now(UTC) + _SEEDED_IN * many
+        seed(data, many, now=begins_at - KEPT - _TTL, ttl=_TTL, over=over * _SPARE)
         with rig_on(plan, Home(data), deliver=True) as rig:
             stretches = [_stretch(rig, data, peak / 2, each_s, tell) for _ in range(SLICES)]
     first, last = stretches[:THIRD], stretches[-THIRD:]

@@ -76,8 +76,19 @@ def seed(
             _repeat(connection, step, spread * (step // sample), later, most=many - step)
         connection.execute("COMMIT")
         if over:
-            connection.executescript(_OVER)
+            _end(connection)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _end(connection: sqlite3.Connection) -> None:
+    """Without the events of it, which were sealed yesterday."""
+    asked = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
+    triggers = connection.execute(asked).fetchall()
+    for name, _ in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
+    connection.executescript(_OVER)
+    for _, text in triggers:
+        connection.execute(text)
 
 
 def _take_sample(connection: sqlite3.Connection) -> None:
