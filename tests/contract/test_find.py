@@ -8,6 +8,7 @@ import pytest
 from tests.contract.acting import ANN, BANK, BOB, DAY, HOUR, MINUTE, NOW, SHOP, Acts
 from watchword.domain.app import TestNumber as Number  # pytest would collect its own name
 from watchword.domain.delivery import DeliveryState, Handover
+from watchword.domain.destination import Kind
 from watchword.domain.failures import Budget
 from watchword.domain.quota import Quota, Scope, Span
 from watchword.ports import Troubles
@@ -60,6 +61,20 @@ async def test_a_paused_channel_is_told_with_since_and_why(acts):
     acts.later(MINUTE)
     told = (await found(acts)).paused
     assert (told["sms"].since, told["sms"].reason) == (NOW, "the carrier asked")
+
+
+async def test_a_paused_channel_that_a_resend_left_is_told(acts):
+    """What was queued there first still waits there."""
+    acts.house = msgspec.structs.replace(acts.house, channels={"sms": Kind.PHONE, "v": Kind.PHONE})
+    issued = await acts.send()
+    await pause(acts.store, "sms", "the carrier asked", acts.now)
+    await acts.resend(issued.challenge_id, channel="v")
+    told = await found(acts)
+    assert [one.channel for one in told.challenges] == ["v"]
+    assert list(told.paused) == ["sms"]
+    acts.later(MINUTE)
+    (late,) = [await find_challenge(issued.challenge_id, [SHOP.id], acts.store, now=acts.now)]
+    assert (list(late.paused), sorted(late.standing_lanes)) == (["sms"], ["sms", "v"])
 
 
 async def test_who_is_suspended_and_who_has_a_test_number_is_told(acts):

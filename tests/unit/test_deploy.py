@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from watchword import config
-from watchword.cli import family
+from watchword.cli import answering
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"
@@ -19,13 +19,27 @@ def loaded(tmp_path, environ):
     return config.load(str(tmp_path), None, environ)
 
 
-def test_the_unit_waits_for_what_is_under_way():
-    """systemd kills nobody who is still handing over."""
+def relay(**more):
+    """The settings of a mail relay."""
+    told = {"HOST": "mail.example.com", "SENDER": "codes@example.com", **more}
+    environ = {f"WATCHWORD_PROVIDERS__SMTP__{name}": value for name, value in told.items()}
+    return {"WATCHWORD_CHANNELS__EMAIL": "smtp", **environ}
+
+
+def test_the_unit_waits_for_what_is_under_way(tmp_path):
+    """systemd kills nobody who is still handing over, with the usual time-out of a relay."""
+    looked = answering.look(loaded(tmp_path, relay()))
     unit = (DEPLOY / "systemd/watchword.service").read_text()
     (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.M)
-    assert int(seconds) > 2 * family.GRACE_S
+    assert int(seconds) > looked.stops_in_s + 5
     assert "ProtectSystem=strict" in unit
     assert "WATCHWORD_" not in re.sub(r"^#.*$", "", unit, flags=re.M)
+
+
+def test_a_family_waits_for_a_slow_relay(tmp_path):
+    """As long as a worker of its own would: requests, the hand-over, and what is kept open."""
+    looked = answering.look(loaded(tmp_path, relay(TIMEOUT_S="120")))
+    assert looked.stops_in_s > answering.GRACE_S + 120
 
 
 def test_the_containers_settings_are_settings(tmp_path):

@@ -107,17 +107,18 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def bootstrap(
-    settings: Settings, *, clock: Clock | None = None, deliver: bool = True
+    settings: Settings, *, clock: Clock | None = None, deliver: bool = True, upgrades: bool = True
 ) -> AsyncIterator[Service]:
-    """Open everything, and close it again; `deliver` also delivers and sweeps meanwhile. Without a
-    `clock`, this machine's is held to the store's.
+    """Open everything, and close it again; `deliver` also delivers and sweeps meanwhile. Unless it
+    `upgrades`, a store of an older watchword is left as it is, and not opened. Without a `clock`,
+    this machine's is held to the store's.
 
     Raises ConfigInvalid and StoreUnavailable.
     """
     carriers.check(settings)
     chosen, captchas = carriers.chosen(settings), carriers.captcha_settings(settings)
     async with AsyncExitStack() as closing:
-        store = await closing.enter_async_context(opened(settings))
+        store = await closing.enter_async_context(opened(settings, upgrades=upgrades))
         clock = clock or disciplined(store)
         keys = await ring(settings, store, clock())
         watching = asyncio.create_task(

@@ -34,21 +34,24 @@ async def stage(settings: Settings) -> Stage:
     """Look at the store, and make nothing. Raises StoreUnavailable."""
     if not await _is_made(settings):
         return Stage.ABSENT
-    async with opened(settings) as store:
+    async with opened(settings, upgrades=False) as store:
         pinned = await _pinned(store, now() + store.offset)
     return Stage.MADE if pinned is None else Stage.STARTED
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Store]:
-    """The store alone, made or brought up to date where that is needed. Raises StoreUnavailable."""
+async def opened(settings: Settings, *, upgrades: bool = True) -> AsyncIterator[Store]:
+    """The store alone, made where there is none, and brought up to date if it `upgrades`. Raises
+    StoreUnavailable."""
     store: Store
     if settings.address.is_embedded:
-        store = await sqlite.SqliteStore.open(settings.store_path)
+        store = await sqlite.SqliteStore.open(settings.store_path, upgrades=upgrades)
     else:
         from watchword.stores import postgres  # its driver is loaded only where it is used
 
-        store = await postgres.PostgresStore.open(settings.address.whole, terms(settings))
+        store = await postgres.PostgresStore.open(
+            settings.address.whole, terms(settings), upgrades=upgrades
+        )
     try:
         yield store
     finally:

@@ -27,6 +27,9 @@ from watchword.cli.refusal import Refused
 from watchword.config import Settings
 
 GRACE_S = 10
+"""For how long a stop waits for requests that are being answered."""
+_LAST_S = 5
+"""Then for the journal and for what is kept open."""
 _YOUNG_OBJECTS = 20_000
 Outcome = TypeVar("Outcome")
 
@@ -153,14 +156,22 @@ def server_for(application: Any, tls: Tls | None) -> Server:
     return Server(config)
 
 
-def look(settings: Settings) -> str:
-    """Open the service and close it again. Says what lets codes be read here. Raises ConfigInvalid,
-    for wrong texts, too."""
+class Looked(msgspec.Struct, frozen=True):
+    """What lets codes be read here, in words, and for how many seconds a stop may go on: for the
+    requests, then for what is being handed over."""
 
-    async def looked() -> str:
+    readable_by: str
+    stops_in_s: float
+
+
+def look(settings: Settings) -> Looked:
+    """Open the service and close it again. Raises ConfigInvalid, for wrong texts, too."""
+
+    async def looked() -> Looked:
         async with bootstrap(settings, deliver=False) as service:
             wording.texts(settings, await service.apps.apps(service.clock()))
-            return readable_by(service)
+            leases = [lane.lease.total_seconds() for lane in service.lanes]
+            return Looked(readable_by(service), GRACE_S + max(leases, default=0.0) + _LAST_S)
 
     return run(settings, looked())
 

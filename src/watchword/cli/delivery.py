@@ -27,6 +27,8 @@ States = Literal[
     "cancelled",
 ]
 _MOST = 10_000
+_TOO_LARGE = 2**63
+"""No store gives such an id, or takes it as a question."""
 _BY_AN_OPERATOR = "settled by an operator"
 
 
@@ -78,6 +80,8 @@ def settle(
             return None
         return await store.delivery_state(delivery)
 
+    if abs(delivery) >= _TOO_LARGE:
+        raise _absent(delivery)
     deed = Deed(f"delivery settle --as {as_}", str(delivery))
     if found := ask(
         where.settings(),
@@ -98,11 +102,15 @@ async def _known(delivery: int, settling: Any) -> DeliveryState | None:
     try:
         found: DeliveryState | None = await settling
     except ChallengeNotFound:
-        raise Refused(
-            f"There is no delivery {delivery}; it is forgotten a day after its code expired. See "
-            "watchword delivery list."
-        ) from None
+        raise _absent(delivery) from None
     return found
+
+
+def _absent(delivery: int) -> Refused:
+    return Refused(
+        f"There is no delivery {delivery}; it is forgotten a day after its code expired. See "
+        "watchword delivery list."
+    )
 
 
 def _shown(one: Listed) -> dict[str, Any]:

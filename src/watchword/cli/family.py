@@ -8,7 +8,6 @@ the parent holds open tells the children when it is gone, even by kill -9.
 from __future__ import annotations
 
 import gc
-import json
 import os
 import select
 import signal
@@ -21,12 +20,11 @@ from contextlib import contextmanager
 import msgspec
 
 from watchword.cli import answering
-from watchword.cli.answering import Ties
+from watchword.cli.answering import Looked, Ties
 from watchword.cli.board import Board, Place
 from watchword.cli.refusal import Refused, explained
 from watchword.config import Settings
 
-GRACE_S = answering.GRACE_S + 5
 LONGEST_PAUSE_S = 30.0
 GROWN_UP_S = 60.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
@@ -44,32 +42,36 @@ class Child(msgspec.Struct, kw_only=True):
     deaths: int = 0
 
 
-def looked_at(settings: Settings) -> str:
+def looked_at(settings: Settings) -> Looked:
     """Open the service once, in a child of its own: it is made ready, and its mistakes are told
-    once. Says what lets codes be read here, "" when nothing does."""
+    once."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
-        _live(lambda: os.write(writer, json.dumps(answering.look(settings)).encode()))
+        _live(lambda: os.write(writer, msgspec.json.encode(answering.look(settings))))
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         told = pipe.read()
     if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0:
         raise Refused("The server did not start.")
-    return str(json.loads(told))
+    return msgspec.json.decode(told, type=Looked)
 
 
-def raise_all(tasks: Sequence[Task], *, on_ready: Callable[[], None]) -> int:
-    """Keep every task alive in a child until a signal; then end them all. Gives the exit code."""
-    return Family([Child(task=task) for task in tasks], on_ready).live()
+def raise_all(tasks: Sequence[Task], *, grace_s: float, on_ready: Callable[[], None]) -> int:
+    """Keep every task alive in a child until a signal; then end them all, by force whoever has not
+    within the grace. Gives the exit code."""
+    return Family([Child(task=task) for task in tasks], grace_s, on_ready).live()
 
 
 class Family:
     """The parent's view."""
 
-    def __init__(self, children: Sequence[Child], on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, children: Sequence[Child], grace_s: float, on_ready: Callable[[], None]
+    ) -> None:
         self.children = children
+        self.grace_s = grace_s
         self.on_ready = on_ready
         self.ready = 0
         self.alive, self.parent = os.pipe()
@@ -136,7 +138,7 @@ class Family:
     def _end_all(self) -> None:
         """Ask each to finish; those that cannot within the grace are ended."""
         self._tell(signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_S
+        deadline = time.monotonic() + self.grace_s
         while any(child.pid for child in self.children):
             if time.monotonic() > deadline:
                 self._tell(signal.SIGKILL)

@@ -12,7 +12,7 @@ import msgspec
 from cyclopts import Parameter
 
 from watchword.cli.happened import in_words
-from watchword.cli.opened import ask
+from watchword.cli.opened import Deed, ask
 from watchword.cli.places import HERE, Where
 from watchword.cli.printing import AsJson, print_json
 from watchword.cli.refusal import Misused, Refused
@@ -126,7 +126,9 @@ def erase(
         gone = await erase_subject(meant, app_ids, service.house, now)
         return gone.events, gone.challenges, gone.deliveries
 
-    events, challenges, deliveries = ask(where.settings(), erased)
+    events, challenges, deliveries = ask(
+        where.settings(), erased, doing=lambda _: [Deed("journal erase")]
+    )
     print(f"Erased {events} events, {challenges} challenges and {deliveries} deliveries.")
     return 0
 

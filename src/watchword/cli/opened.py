@@ -40,11 +40,12 @@ def ask(
     doing: Callable[[Found], Sequence[Deed]] | None = None,
 ) -> Found:
     """The answer to a question put to the service; what was done by it is journalled. What could
-    not be journalled is done all the same, and its answer may hold what is never shown again."""
+    not be journalled is done all the same, and its answer may hold what is never shown again. Where
+    nothing is done, a store of an older watchword is not migrated either."""
     from watchword.bootstrap import bootstrap
 
     async def visit() -> Found:
-        async with bootstrap(settings, deliver=False) as service:
+        async with bootstrap(settings, deliver=False, upgrades=doing is not None) as service:
             found = await question(service)
             if doing and (deeds := doing(found)):
                 await _note(service, deeds)

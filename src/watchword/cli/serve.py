@@ -75,8 +75,8 @@ def _together(settings: Settings, workers: int, tls: Tls | None) -> int:
     """Several processes answer on one socket, and one more delivers."""
     from watchword.cli import answering, family
 
-    readable_by = family.looked_at(settings)
-    refuse_strangers(settings, readable_by)
+    looked = family.looked_at(settings)
+    refuse_strangers(settings, looked.readable_by)
     with closing(listen(settings.server.host, settings.server.port)) as api:
         admin = listen_for_admin(settings)
         serving = _serving(settings, api, admin, tls, workers)
@@ -85,7 +85,8 @@ def _together(settings: Settings, workers: int, tls: Tls | None) -> int:
         with announced(settings.folder, serving):
             return family.raise_all(
                 [deliver, *[answer] * workers],
-                on_ready=lambda: welcome(settings, serving, readable_by, tls),
+                grace_s=looked.stops_in_s,
+                on_ready=lambda: welcome(settings, serving, looked.readable_by, tls),
             )
 
 

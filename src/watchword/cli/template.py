@@ -115,7 +115,7 @@ def _apps(settings: Settings) -> Sequence[App]:
     async def found() -> Sequence[App]:
         if await stage(settings) is not Stage.STARTED:
             return ()
-        async with bootstrap(settings, deliver=False) as service:
+        async with bootstrap(settings, deliver=False, upgrades=False) as service:
             return await service.apps.apps(service.clock())
 
     return asyncio.run(found())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from watchword.cli.app import AppId
-from watchword.cli.opened import ask
+from watchword.cli.opened import Deed, ask
 from watchword.cli.places import HERE, Where
 from watchword.cli.printing import AsJson, instant, print_json, print_table
 
@@ -39,7 +39,9 @@ def add(
         chosen = [Notice(f"verification.{name}") for name in notice]
         return await service.webhooks.add(app, url, chosen, service.clock())
 
-    webhook, secret = ask(where.settings(), added)
+    webhook, secret = ask(
+        where.settings(), added, doing=lambda made: [Deed("webhook add", made[0].id, app)]
+    )
     if json:
         print_json({**_shown(webhook, None), "secret": secret})
     else:
@@ -66,13 +68,22 @@ def list_(*, json: AsJson = False, where: Where = HERE) -> int:
 
 def renew(webhook: WebhookId, /, *, where: Where = HERE) -> int:
     """Print a new secret. Posts are signed with the one before, too, until `webhook forget`."""
-    print(ask(where.settings(), lambda service: service.webhooks.renew(webhook, service.clock())))
+    secret = ask(
+        where.settings(),
+        lambda service: service.webhooks.renew(webhook, service.clock()),
+        doing=lambda _: [Deed("webhook renew", webhook)],
+    )
+    print(secret)
     return 0
 
 
 def forget(webhook: WebhookId, /, *, where: Where = HERE) -> int:
     """Sign with the newest secret alone, once its receiver knows it."""
-    ask(where.settings(), lambda service: service.webhooks.forget_older(webhook, service.clock()))
+    ask(
+        where.settings(),
+        lambda service: service.webhooks.forget_older(webhook, service.clock()),
+        doing=lambda _: [Deed("webhook forget", webhook)],
+    )
     print(f"{webhook} is signed for with its newest secret alone.")
     return 0
 
@@ -82,6 +93,7 @@ def stop(webhook: WebhookId, /, *, where: Where = HERE) -> int:
     ask(
         where.settings(),
         lambda service: service.webhooks.stop(webhook, "by an operator", service.clock()),
+        doing=lambda _: [Deed("webhook stop", webhook)],
     )
     print(f"Stopped {webhook}.")
     return 0
@@ -89,14 +101,22 @@ def stop(webhook: WebhookId, /, *, where: Where = HERE) -> int:
 
 def resume(webhook: WebhookId, /, *, where: Where = HERE) -> int:
     """Post again."""
-    ask(where.settings(), lambda service: service.webhooks.resume(webhook, service.clock()))
+    ask(
+        where.settings(),
+        lambda service: service.webhooks.resume(webhook, service.clock()),
+        doing=lambda _: [Deed("webhook resume", webhook)],
+    )
     print(f"Resumed {webhook}.")
     return 0
 
 
 def remove(webhook: WebhookId, /, *, where: Where = HERE) -> int:
     """Forget a webhook, and what waits for it."""
-    ask(where.settings(), lambda service: service.webhooks.remove(webhook, service.clock()))
+    ask(
+        where.settings(),
+        lambda service: service.webhooks.remove(webhook, service.clock()),
+        doing=lambda _: [Deed("webhook remove", webhook)],
+    )
     print(f"Removed {webhook}.")
     return 0
 

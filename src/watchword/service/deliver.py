@@ -71,7 +71,8 @@ class Lane:
     ) -> None:
         self.channel, self.provider, self._texts = channel, provider, texts
         self._house, self._clock = house, clock
-        self._lease = provider.timeout + GRACE
+        self.lease = provider.timeout + GRACE
+        """How long a hand-over is one worker's: a stop waits for it no longer."""
         self._stirred = asyncio.Event()
         self._ended = asyncio.Event()
         self._closing = asyncio.Event()
@@ -119,7 +120,7 @@ class Lane:
         """See through what is begun, for at most a lease: after that it is not ours any more."""
         self._closing.set()
         try:
-            async with asyncio.timeout(self._lease.total_seconds()):
+            async with asyncio.timeout(self.lease.total_seconds()):
                 if begun is not None:
                     await asyncio.wait([begun])
                 await asyncio.gather(*self._handing, return_exceptions=True)
@@ -187,7 +188,7 @@ class Lane:
             self.channel,
             self._clock(),
             most=self._free,
-            ttl=self._lease,
+            ttl=self.lease,
             repeats=self.provider.repeats_harmlessly,
             turns=Turns(held=self._held, after=self._last_served, share=self._share),
         )
@@ -239,7 +240,7 @@ class Lane:
         while True:
             try:
                 return await self._house.store.begin_sending(
-                    leased, self._clock(), ttl=self._lease, again=again
+                    leased, self._clock(), ttl=self.lease, again=again
                 )
             except StoreUnavailable:
                 again = True

@@ -104,13 +104,14 @@ async def find(
             break
     else:
         to, challenges, events = meanings[0], (), Lately(())
+    told = [await _told(one, store, now) for one in challenges]
     return Found(
         to=to.masked,
         now=now,
-        challenges=[await _told(one, store, now) for one in challenges],
+        challenges=told,
         standings=[await _standing(world, to, now) for world in worlds],
-        standing_lanes=await _standing_lanes(challenges, store, now),
-        paused=await _paused(challenges, store, now),
+        standing_lanes=await _standing_lanes(told, store, now),
+        paused=await _paused(told, store, now),
         events=events,
     )
 
@@ -125,13 +126,14 @@ async def find_challenge(
             challenge = await store.challenge(app_id, challenge_id)
         except ChallengeNotFound:
             continue
+        told = [await _told(challenge, store, now)]
         return Found(
             to=challenge.masked,
             now=now,
-            challenges=[await _told(challenge, store, now)],
+            challenges=told,
             standings=(),
-            standing_lanes=await _standing_lanes([challenge], store, now),
-            paused=await _paused([challenge], store, now),
+            standing_lanes=await _standing_lanes(told, store, now),
+            paused=await _paused(told, store, now),
             events=Lately(()),
         )
 
@@ -178,17 +180,20 @@ async def _told(challenge: Challenge, store: Store, now: datetime) -> Told:
     )
 
 
+def _channels(challenges: Sequence[Told]) -> set[str]:
+    """Also those that a resend left: a challenge names its last one alone."""
+    return {one.channel for told in challenges for one in (told, *told.deliveries)}
+
+
 async def _standing_lanes(
-    challenges: Sequence[Challenge], store: Store, now: datetime
+    challenges: Sequence[Told], store: Store, now: datetime
 ) -> dict[str, datetime]:
-    due = {channel: await store.next_due(channel) for channel in {c.channel for c in challenges}}
+    due = {channel: await store.next_due(channel) for channel in _channels(challenges)}
     return {channel: at for channel, at in due.items() if at is not None and at + LATE < now}
 
 
-async def _paused(challenges: Sequence[Challenge], store: Store, now: datetime) -> dict[str, Pause]:
-    asked = {
-        channel: await paused(store, channel, now) for channel in {c.channel for c in challenges}
-    }
+async def _paused(challenges: Sequence[Told], store: Store, now: datetime) -> dict[str, Pause]:
+    asked = {channel: await paused(store, channel, now) for channel in _channels(challenges)}
     return {channel: pause for channel, pause in asked.items() if pause is not None}
 
 

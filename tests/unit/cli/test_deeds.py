@@ -103,12 +103,38 @@ def test_what_is_done_to_channels_and_keys_of_the_ring_is_told(shell, deeds):
     ]
 
 
+def test_what_is_done_to_webhooks_is_told(shell, deeds):
+    app = shell("app", "create", "shop").strip()
+    id, secret = shell("webhook", "add", app, "https://shop.example/hooks?token=hush").split()
+    renewed = shell("webhook", "renew", id).strip()
+    for act in ("forget", "stop", "resume", "remove"):
+        shell("webhook", act, id)
+        assert shell.code == 0, shell.said
+    shell("webhook", "remove", id)
+    assert shell.code == 1
+    acts = ("renew", "forget", "stop", "resume", "remove")
+    assert deeds()[1:] == [
+        ("webhook add", id, app),
+        *((f"webhook {act}", id, "") for act in acts),
+    ]
+    said = shell("journal", "show", "--last", "500")
+    assert not [one for one in (secret, renewed, "hush") if one in said]
+
+
+def test_that_somebody_was_erased_is_told_and_not_who(shell, deeds):
+    shell("journal", "erase", "--to", TO, "--yes")
+    assert deeds() == [("journal erase", "", "")]
+    (event,) = shell.json("journal", "show")["events"]
+    assert (event["subject"] if "subject" in event else "", event["masked"]) == ("", "")
+
+
 def test_looks_are_not_told(shell, deeds):
     shell("app", "list")
     shell("key", "list")
     shell("find", "--to", TO)
     shell("unlock", "--to", TO)
     shell("doctor")
+    shell("webhook", "list")
     assert deeds() == []
     assert shell("journal", "show") == "The journal tells nothing of this.\n"
 

@@ -51,6 +51,8 @@ def test_what_is_known_is_not_settled(shell, unknown):
     shell("delivery", "settle", str(unknown), "--as", "delivered")
     assert shell.code == 1
     assert "is failed, not unknown" in shell.said
+    shell("delivery", "settle", str(2**63), "--as", "delivered")
+    assert (shell.code, "There is no delivery 9223372036854775808" in shell.said) == (1, True)
     shell("delivery", "settle", "987654", "--as", "delivered")
     assert shell.code == 1
     assert "no delivery 987654" in shell.said

@@ -37,6 +37,49 @@ def test_a_file_of_a_newer_watchword_is_left_alone(shell):
     assert "newer watchword" in shell.said
 
 
+LOOKS = [
+    ("doctor",),
+    ("find", "--to", "+8613800138000"),
+    ("app", "list"),
+    ("template", "check"),
+    ("journal", "verify"),
+]
+
+
+def older_file(shell):
+    """Make it look like one of the version before; gives a way to ask which it is."""
+    shell("app", "create", "shop")
+
+    def version(change=0):
+        with closing(sqlite3.connect(shell.folder / "watchword.db")) as connection:
+            (now,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(f"PRAGMA user_version = {now + change}")
+            return now + change
+
+    version(-1)
+    return version
+
+
+@pytest.mark.parametrize("words", LOOKS, ids=" ".join)
+def test_no_look_changes_the_schema_of_a_file(shell, words):
+    version = older_file(shell)
+    before = version()
+    said = shell(*words)
+    assert (shell.code, version()) == (1, before)
+    assert "run watchword store migrate" in said + shell.said
+
+
+@pytest.mark.parametrize("words", LOOKS, ids=" ".join)
+def test_no_look_changes_the_schema_of_a_database(shell, database, words):
+    shell("app", "create", "shop")
+    rows(database, "UPDATE watchword.house SET version = version - 1")
+    ((before,),) = rows(database, "SELECT version FROM watchword.house")
+    said = shell(*words)
+    assert shell.code == 1
+    assert "run watchword store migrate" in said + shell.said
+    assert rows(database, "SELECT version FROM watchword.house") == [(before,)]
+
+
 def test_a_file_that_is_only_made_waits_for_its_first_start(shell):
     """Its key ring comes with the first start, and the doctor makes none."""
     shell("store", "migrate")

@@ -110,7 +110,7 @@ async def _opened(settings: Settings, *looks: Look) -> list[Finding]:
 
     found: list[Finding] = []
     try:
-        async with bootstrap(settings, deliver=False) as service:
+        async with bootstrap(settings, deliver=False, upgrades=False) as service:
             for look in looks:
                 found += [finding async for finding in look(service)]
     except Exception as error:
@@ -126,7 +126,7 @@ async def _unused(settings: Settings) -> list[Finding]:
 
     nothing = note("store", "Nothing was started on this store yet: start watchword serve.")
     try:
-        async with opened(settings) as store:
+        async with opened(settings, upgrades=False) as store:
             return [*await keeping.examined(store), nothing]
     except Exception as error:
         if (sentence := explained(error)) is None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from watchword.errors import StoreUnavailable
 from watchword.ports import PATIENCE_S
-from watchword.stores._statements import migrations, scripts
+from watchword.stores._statements import BEHIND, migrations, scripts
 from watchword.stores.postgres._connections import (
     OLDEST,
     TROUBLE,
@@ -37,15 +37,23 @@ async def exists(address: str, terms: Terms = Terms()) -> bool:  # noqa: B008 (f
         return await _version(connection) > 0
 
 
-async def migrate(address: str, terms: Terms = Terms()) -> tuple[int, int]:  # noqa: B008 (frozen)
+async def migrate(
+    address: str,
+    terms: Terms = Terms(),  # noqa: B008 (frozen)
+    *,
+    upgrades: bool = True,
+) -> tuple[int, int]:
     """Make the schema if there is none, and bring it up to date. Gives the versions from which and
     to which. What is up to date needs no right to change it.
 
-    Raises StoreUnavailable when a newer watchword has been here.
+    Raises StoreUnavailable when a newer watchword has been here; unless it `upgrades`, also where
+    the schema is an older one.
     """
     steps = migrations(__package__)
     async with visiting(address, terms) as connection:
         before = await _version(connection)
+        if 0 < before < len(steps) and not upgrades:
+            raise StoreUnavailable(BEHIND)
         if before < len(steps):
             async with connection.transaction():
                 await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")

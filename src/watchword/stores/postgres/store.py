@@ -110,9 +110,16 @@ class PostgresStore:
         self._measuring: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, address: str, terms: Terms = Terms()) -> PostgresStore:  # noqa: B008 (frozen)
-        """Make or migrate the schema. Raises StoreUnavailable."""
-        await _migrating.migrate(address, terms)
+    async def open(
+        cls,
+        address: str,
+        terms: Terms = Terms(),  # noqa: B008 (frozen)
+        *,
+        upgrades: bool = True,
+    ) -> PostgresStore:
+        """Make or migrate the schema. Raises StoreUnavailable; where it is of an older watchword,
+        too, unless it `upgrades`."""
+        await _migrating.migrate(address, terms, upgrades=upgrades)
         store = cls(address, terms)
         try:
             await store._measure()

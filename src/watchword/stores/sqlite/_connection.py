@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from watchword.errors import StoreUnavailable
+from watchword.stores._statements import BEHIND
 
 T = TypeVar("T")
 
@@ -73,12 +74,12 @@ def touch(cursor: sqlite3.Cursor) -> None:
     cursor.execute(f"PRAGMA user_version = {version}")
 
 
-def prepare(path: Path) -> tuple[int, int]:
+def prepare(path: Path, *, upgrades: bool = True) -> tuple[int, int]:
     """Make the file if there is none, readable to its owner only, and bring its schema up to date.
     Gives the versions from which and to which.
 
     Raises StoreUnavailable when a newer watchword has been here, or one from before 0.1.0, and
-    where it is a backup.
+    where it is a backup; unless it `upgrades`, also where the schema is an older one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -87,7 +88,7 @@ def prepare(path: Path) -> tuple[int, int]:
         patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
         _refuse_a_draft(connection)
         _refuse_a_backup(connection)
-        versions = _migrate(connection)
+        versions = _migrate(connection, upgrades=upgrades)
         connection.execute("COMMIT")
         return versions
     finally:
@@ -101,11 +102,13 @@ def migrations() -> list[str]:
     return [folder.joinpath(name).read_text("utf-8") for name in names]
 
 
-def _migrate(connection: sqlite3.Connection) -> tuple[int, int]:
+def _migrate(connection: sqlite3.Connection, *, upgrades: bool) -> tuple[int, int]:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     steps = migrations()
     if version > len(steps):
         raise StoreUnavailable("This file was made by a newer watchword.")
+    if 0 < version < len(steps) and not upgrades:
+        raise StoreUnavailable(BEHIND)
     for step in steps[version:]:
         for statement in split(step):
             connection.execute(statement)

@@ -86,9 +86,10 @@ class SqliteStore:
         self._swept = START
 
     @classmethod
-    async def open(cls, path: Path) -> SqliteStore:
-        """Make or migrate the file. Raises StoreUnavailable."""
-        await migrate(path)
+    async def open(cls, path: Path, *, upgrades: bool = True) -> SqliteStore:
+        """Make or migrate the file. Raises StoreUnavailable; where it is of an older watchword,
+        too, unless it `upgrades`."""
+        await migrate(path, upgrades=upgrades)
         return cls(path)
 
     @property
@@ -425,11 +426,11 @@ class SqliteStore:
         return connection
 
 
-async def migrate(path: Path) -> tuple[int, int]:
-    """Make the file, or bring it up to date; from which version to which. Raises
-    StoreUnavailable."""
+async def migrate(path: Path, *, upgrades: bool = True) -> tuple[int, int]:
+    """Make the file, or bring it up to date; from which version to which. Raises StoreUnavailable,
+    as `prepare` says."""
     try:
-        return await asyncio.to_thread(prepare, path)
+        return await asyncio.to_thread(prepare, path, upgrades=upgrades)
     except (sqlite3.Error, OSError) as error:
         raise StoreUnavailable(f"The store cannot be opened: {error}.") from error
 
