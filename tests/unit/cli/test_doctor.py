@@ -43,6 +43,19 @@ def test_a_fresh_folder_is_in_order(shell, states):
     assert not shell.folder.exists()
 
 
+def test_a_port_that_is_taken_is_told_before_the_start(shell, states):
+    """Of the two that a server wants here; it is no fault of what is here already."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        (_, port) = other.getsockname()
+        settings(shell, f"[server]\nport = {port}\nadmin_port = 0\n")
+        (told,) = [what for what in states() if str(port) in what]
+        assert "server.port" in told
+        assert shell.code == 0
+        settings(shell, f"[server]\nport = 0\nadmin_port = {port}\n")
+        (told,) = [what for what in states() if str(port) in what]
+        assert "server.admin_port" in told
+
+
 def test_a_folder_in_use_is_in_order(shell, states):
     shell("app", "list")
     found = states()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from watchword.cli.doctor.finding import Finding, broken, note, ok
 from watchword.cli.places import answers, left, running
+from watchword.cli.refusal import Refused
+from watchword.cli.serve import listen
 from watchword.config import Settings
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def server(settings: Settings) -> Iterator[Finding]:
     serving = left(settings.folder)
     if serving is None:
         yield note("server", "No server runs on this data folder: start it with watchword serve.")
+        yield from _taken(settings)
     elif running(settings.folder) and answers(serving):
         yield ok("server", f"A server answers at {serving.base_url} (process {serving.pid}).")
     else:
@@ -66,6 +69,19 @@ def server(settings: Settings) -> Iterator[Finding]:
             f"serve.json names {serving.base_url} (process {serving.pid}), but nothing answers "
             "there: start watchword serve again.",
         )
+
+
+def _taken(settings: Settings) -> Iterator[Finding]:
+    """What stands in the way of a start."""
+    wanted = settings.server
+    for host, port, option in (
+        (wanted.host, wanted.port, "server.port"),
+        (wanted.admin_host, wanted.admin_port, "server.admin_port"),
+    ):
+        try:
+            listen(host, port, option).close()
+        except Refused as refusal:
+            yield note("server", str(refusal))
 
 
 def clock(settings: Settings) -> Iterator[Finding]:
