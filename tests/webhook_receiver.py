@@ -3,7 +3,7 @@ own library asks for."""
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -23,6 +23,7 @@ class Receiver:
     forged: int = 0
     answers: list[int] = field(default_factory=list)
     hangs: threading.Event = field(default_factory=threading.Event)
+    body: bytes = b""
 
     def answer(self, headers: Any, body: bytes) -> int:
         self.asked += 1
@@ -42,8 +43,9 @@ class Receiver:
 
 
 @contextmanager
-def receiving(path: str = "/hooks?tenant=1") -> Iterator[Receiver]:
-    receiver = Receiver()
+def receiving(path: str = "/hooks?tenant=1", beside: str = "") -> Iterator[Receiver]:
+    """What is posted to the path `beside` gets no answer while the block lasts."""
+    receiver, may_end = Receiver(), threading.Event()
     receiver.hangs.set()
 
     class Handler(BaseHTTPRequestHandler):
@@ -51,10 +53,14 @@ def receiving(path: str = "/hooks?tenant=1") -> Iterator[Receiver]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            if self.path == beside:
+                may_end.wait()
             status = receiver.answer(self.headers, body) if self.path == path else 404
             self.send_response(status)
-            self.send_header("content-length", "0")
+            self.send_header("content-length", str(len(receiver.body)))
             self.end_headers()
+            with suppress(ConnectionError):  # nobody has to hear all of it
+                self.wfile.write(receiver.body)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -68,6 +74,7 @@ def receiving(path: str = "/hooks?tenant=1") -> Iterator[Receiver]:
         yield receiver
     finally:
         receiver.hangs.set()
+        may_end.set()
         server.shutdown()
         thread.join()
         server.server_close()

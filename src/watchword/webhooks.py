@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
+import ssl
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import timedelta
+from functools import cached_property
 from ipaddress import ip_address
 
 import msgspec
 
 from watchword.providers._http import Http, Place, is_public, place_of
 
-_MOST_PLACES = 200
+_MOST_CLIENTS = 200
+"""Where none of them is idle there may be more."""
 _CONNECTIONS = 4
 
 
 class Poster:
-    """Use it on one event loop, and close it. It keeps a client for each place it posted to lately,
-    so that one that hangs keeps no other waiting."""
+    """Use it on one event loop, and close it. It keeps a client for each address it posted to
+    lately, so that one that hangs keeps no other waiting, also not on the same host."""
 
     def __init__(self, *, timeout: timedelta, allow_private: bool) -> None:
         self.timeout = timeout
         self._allow_private = allow_private
-        self._clients: OrderedDict[Place, Http] = OrderedDict()
+        self._clients: OrderedDict[str, Http] = OrderedDict()
+        self._posting: Counter[str] = Counter()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context()
 
     def refuse_address(self, url: str) -> None:
         """Raises ValueError for a URL that nothing may be sent to. What a name gives is looked at
@@ -36,28 +43,35 @@ class Poster:
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         """The status of the answer. Raises ValueError, ProviderUnavailable, OutcomeUnknown."""
         place, target = _split(url, allow_private=self._allow_private)
-        reply = await (await self._client(place)).post(target, json=body, headers=headers)
+        self._posting[url] += 1
+        try:
+            client = await self._client(url, place)
+            reply = await client.post(target, json=body, headers=headers, whole=False)
+        finally:
+            self._posting -= Counter([url])
         return reply.status
 
     async def close(self) -> None:
         while self._clients:
             await self._clients.popitem()[1].close()
 
-    async def _client(self, place: Place) -> Http:
-        if place not in self._clients:
-            self._clients[place] = Http(
+    async def _client(self, url: str, place: Place) -> Http:
+        client = self._clients.get(url)
+        if client is None:
+            client = self._clients[url] = Http(
                 place,
                 name=place.host,
                 timeout=self.timeout,
                 allow_private=self._allow_private,
                 connections=_CONNECTIONS,
+                tls=self._tls if place.scheme == "https" else None,
             )
-        self._clients.move_to_end(place)
-        if len(self._clients) > _MOST_PLACES:
-            _, oldest = self._clients.popitem(last=False)
-            with suppress(Exception):  # whoever still waits for its answer asks again
-                await oldest.close()
-        return self._clients[place]
+        self._clients.move_to_end(url)
+        if len(self._clients) > _MOST_CLIENTS:
+            idle = next((one for one in self._clients if not self._posting[one]), None)
+            if idle is not None:
+                await self._clients.pop(idle).close()
+        return client
 
 
 def _is_private(host: str) -> bool:

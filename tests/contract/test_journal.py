@@ -12,12 +12,13 @@ from tests import postgres_server
 from tests.contract.acting import ANN, BOB, DAY, NOW
 from watchword.domain.delivery import DeliveryState, Handover
 from watchword.domain.destination import phone
-from watchword.domain.event import Kind, Standing
+from watchword.domain.event import Kind, Standing, committed
 from watchword.ports import Erasure
 from watchword.service.count_refusals import MOST_KEYS, REFUSALS, Refusals, tell_refusals
 from watchword.service.erase_subject import erase_subject
 from watchword.service.export_journal import export_journal
 from watchword.service.keep_journal import Scribe
+from watchword.service.read_journal import about
 from watchword.service.verify_journal import verify_journal
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +53,11 @@ def change(place, *statements):
     for statement in statements:
         ours = re.sub(r"\b(journal|chains)\b", r"watchword.\1", statement)
         postgres_server.rows(place.address, ours)
+
+
+def literal(place, value):
+    """These bytes in a statement."""
+    return f"x'{value.hex()}'" if place.kind == "sqlite" else f"'\\x{value.hex()}'::bytea"
 
 
 async def a_few(acts, times=4):
@@ -155,6 +161,11 @@ async def test_of_two_at_the_same_events_one_is_turned_away(acts, store):
 
 COUNTERS = {"spent", "tallies", "failures", "trails", "destinations"}
 EVE = phone("+8613800138055")
+LAID = """
+INSERT INTO journal (chain, position, commitment, mac, salt, body, subject)
+SELECT {chain}, {position}, commitment, mac, salt, body, subject FROM journal
+WHERE chain = 1 AND position = 2
+"""
 TAMPERINGS: dict[str, tuple[list[str], list[tuple[int, int | None]]]] = {
     "altered": (
         [
@@ -210,6 +221,8 @@ TAMPERINGS: dict[str, tuple[list[str], list[tuple[int, int | None]]]] = {
         ],
         [(1, 2), (1, 3)],
     ),
+    "laid under the roll": ([LAID.format(chain=0, position=0)], [(0, None)]),
+    "laid before the beginning": ([LAID.format(chain=1, position=-5)], [(0, None)]),
     "added at the end": (
         [
             "INSERT INTO journal (chain, position, commitment, mac) SELECT 1, 99, commitment, mac"
@@ -229,6 +242,34 @@ async def test_what_was_tampered_with_is_found(acts, place, how):
     change(place, *statements)
     places = [(fault.chain, fault.position) for fault in (await verified(acts)).faults]
     assert places[: len(found)] == found
+
+
+async def test_what_was_laid_beside_a_chain_is_nobodys_history(acts, place, store):
+    await a_few(acts)
+    subjects = [acts.house.guesses("shop", ANN), acts.house.guesses("shop", BOB)]
+    before = await about(store, subjects, most=100)
+    assert len(before.events) == 4
+    for chain, position in ((0, 0), (1, -5), (1, 99)):
+        change(place, LAID.format(chain=chain, position=position))
+    assert await about(store, subjects, most=100) == before
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"kind":"opened"}', b'{"kind":"opened","details":[]}', b"{}", b"\xff"]
+)
+async def test_a_forged_entry_is_told_whatever_it_says(acts, place, body):
+    """Its hash is no secret, so it can be right; what is behind it is judged all the same."""
+    await a_few(acts)
+    salt = bytes(16)
+    parts = {"salt": salt, "body": body, "commitment": committed(salt, body)}
+    told = ", ".join(f"{name} = {literal(place, value)}" for name, value in parts.items())
+    change(
+        place,
+        f"UPDATE journal SET {told}, subject = NULL WHERE position = 0",  # noqa: S608 (our own)
+        "DELETE FROM journal WHERE position = 3",
+    )
+    faults = (await verified(acts)).faults
+    assert [(fault.chain, fault.position) for fault in faults] == [(1, 0), (1, 3)]
 
 
 async def test_a_scribe_goes_on_in_another_chain_where_its_own_was_put_back(acts, place, store):

@@ -1,5 +1,6 @@
 """One application: whose a path is, and what happens when its owner stumbles."""
 
+import asyncio
 import json
 
 import httpx2
@@ -151,8 +152,25 @@ def test_a_store_that_cannot_commit_is_not_ready(server, monkeypatch):
         raise StoreUnavailable
 
     monkeypatch.setattr(type(server.service.store), "ready", full)
-    answer = httpx2.get(f"{server.url}/readyz")
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    begun, _ = asyncio.run(through(web.application(server.service), "/readyz"))
+    assert (begun["status"], dict(begun["headers"])[b"retry-after"]) == (503, b"1")
+
+
+def test_whoever_asks_whether_it_is_ready_costs_the_store_little(server, monkeypatch):
+    """All who ask within a second are told the same."""
+    looks = []
+
+    async def ready(self):
+        looks.append(self)
+
+    monkeypatch.setattr(type(server.service.store), "ready", ready)
+
+    async def asked():
+        application = web.application(server.service)
+        return await asyncio.gather(*(through(application, "/readyz") for _ in range(20)))
+
+    assert {begun["status"] for begun, _ in asyncio.run(asked())} == {200}
+    assert len(looks) == 1
 
 
 def test_metrics_need_an_admin_key_or_the_admin_port(server, number):

@@ -3,6 +3,7 @@
 What comes in is judged by Standard Webhooks' own library.
 """
 
+import msgspec
 import pytest
 
 from tests.contract.places import KINDS
@@ -105,6 +106,38 @@ def test_a_receiver_that_hangs_keeps_no_other_waiting(street, receiver):
         assert not stuck.taken
         stuck.hangs.set()
         eventually(lambda: len(stuck.taken) == 8, "all at the slow one")
+
+
+def test_one_that_hangs_keeps_no_other_of_its_host_waiting(street):
+    """Many apps may be behind one address."""
+    house, new_customer = street
+    (app, shop), (other, bank) = new_customer(), new_customer()
+    with receiving(beside="/stuck") as receiver, shop, bank:
+        stuck = receiver.url.partition("/hooks")[0] + "/stuck"
+        house.run("webhook", "add", app, stuck, **HERE)
+        hear(house, receiver, other, "--notice", "created")
+        for last in range(8):
+            shop.send(f"+861380013830{last}", channel="sms", purpose="sign_in")
+        for last in range(4):
+            bank.send(f"+861380013840{last}", channel="sms", purpose="sign_in")
+        eventually(lambda: len(receiver.taken) == 4, "all at the other")
+        assert receiver.asked == 4
+
+
+def test_a_status_is_an_answer_however_much_comes_after_it(street, receiver):
+    """What took a notice is not asked to take it again."""
+    house, new_customer = street
+    app, shop = new_customer()
+    hear(house, receiver, app, "--notice", "created")
+    receiver.body = b"x" * 200_000
+    with shop:
+        for last in range(2):
+            shop.send(f"+861380013850{last}", channel="sms", purpose="sign_in")
+    eventually(lambda: len(receiver.taken) == 2, "both")
+    told = house.run("webhook", "list", "--json", **HERE).stdout
+    waiting = {one["app"]: one["waiting"] for one in msgspec.json.decode(told)}
+    assert waiting[app] == 0
+    assert receiver.asked == 2
 
 
 def test_one_that_is_gone_hears_nothing_until_it_is_resumed(street, receiver):

@@ -33,6 +33,7 @@ from watchword.errors import OutcomeUnknown, ProviderUnavailable
 LONGEST_REPLY = 64 * 1024
 
 _IDLE_S = 5.0
+_DRAIN_S = 1.0
 _PORTS = {"https": 443, "http": 80}
 _MOST_ADDRESSES = 4
 _BEGUN = "http11.send_request_headers.started"
@@ -107,9 +108,11 @@ class Http:
         form: Mapping[str, str] | None = None,
         json: Any = None,
         headers: Mapping[str, str] | None = None,
+        whole: bool = True,
     ) -> Reply:
         """Send a form, or else a value as JSON; bytes are JSON already, and go out as they are.
         `path` follows the place's, and is made of our own words and of what `segment` encoded.
+        Unless the `whole` answer is wanted, its status decides, and there is no body.
 
         Raises ProviderUnavailable or OutcomeUnknown.
         """
@@ -123,16 +126,19 @@ class Http:
                 **(headers or {}),
             },
             body,
+            whole=whole,
         )
 
     async def close(self) -> None:
         await self._pool.aclose()
 
-    async def _exchange(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    async def _exchange(
+        self, path: str, headers: Mapping[str, str], body: bytes, *, whole: bool
+    ) -> Reply:
         begun = _Begun()
         try:
             async with (
-                asyncio.timeout(self._timeout_s),
+                asyncio.timeout(self._timeout_s) as bound,
                 self._pool.stream(
                     "POST",
                     self._url(path),
@@ -141,7 +147,13 @@ class Http:
                     extensions={"trace": begun, "timeout": {"connect": self._timeout_s}},
                 ) as response,
             ):
-                return Reply(status=response.status, body=await _body(response))
+                if whole:
+                    return Reply(status=response.status, body=await _body(response))
+                bound.reschedule(None)
+                with suppress(*_FAILURES):  # read to the end, its connection is used again
+                    async with asyncio.timeout(_DRAIN_S):
+                        await _body(response)
+                return Reply(status=response.status, body=b"")
         except _FAILURES as error:
             raise self._failure(error, begun) from None
 

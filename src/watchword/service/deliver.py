@@ -91,6 +91,7 @@ class Lane:
         self._pause_known_at = float("-inf")
         self._took_s = 0.0
         self._unrecorded: list[tuple[Leased, Handover]] = []
+        self._is_behind = False
         self._handing: set[asyncio.Task[None]] = set()
         self.watchers: list[Watcher] = []
         """Called with each hand-over once its end is recorded."""
@@ -162,7 +163,8 @@ class Lane:
         return await self._may_begin() and await self._is_due()
 
     async def _may_begin(self) -> bool:
-        if self._free == 0 or await self._is_paused():
+        # An end that could not be written down is to be before its lease is found lapsed.
+        if self._free == 0 or self._is_behind or await self._is_paused():
             return False
         return self._room_at is None or self._room_at <= self._clock()
 
@@ -328,8 +330,16 @@ class Lane:
             if not self._unrecorded:
                 self._ended.clear()
                 await self._ended.wait()
-            await self._patiently(self._record)
+            await self._patiently(self._record_or_fall_behind)
             self._stirred.set()
+
+    async def _record_or_fall_behind(self) -> None:
+        try:
+            await self._record()
+        except StoreUnavailable:
+            self._is_behind = True
+            raise
+        self._is_behind = False
 
     async def _record(self) -> bool:
         """Write down every end so far, in one act. What cannot be written down stays to be."""

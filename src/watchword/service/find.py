@@ -182,7 +182,11 @@ async def _told(challenge: Challenge, store: Store, now: datetime) -> Told:
 
 def _channels(challenges: Sequence[Told]) -> set[str]:
     """Also those that a resend left: a challenge names its last one alone."""
-    return {one.channel for told in challenges for one in (told, *told.deliveries)}
+    return {
+        channel
+        for told in challenges
+        for channel in (told.channel, *(one.channel for one in told.deliveries))
+    }
 
 
 async def _standing_lanes(

@@ -28,13 +28,15 @@ PER_WEBHOOK = 4
 MOST_AT_ONCE = 64
 """How many posts at once in all, but for the first of each webhook."""
 KEPT = timedelta(days=7)
-"""How long a notice waits for a webhook that is stopped."""
+"""How long a notice waits, at the longest: for a webhook that is stopped, or takes fewer than
+come."""
+_FORGET_EVERY = timedelta(minutes=10)
 _LOOK_EVERY_S = 0.25
 _REST_S = 1.0
 _GONE = 410
 _MESSAGE = "message_"
 
-NOTICES = {
+NOTICES: Mapping[str, Notice] = {
     Kind.CREATED: Notice.CREATED,
     Kind.APPROVED: Notice.APPROVED,
     Kind.EXHAUSTED: Notice.FAILED,
@@ -61,7 +63,7 @@ def notices(events: Iterable[Event], webhooks: Sequence[Webhook]) -> list[NewNot
             told=msgspec.json.encode(_told(event)),
         )
         for event in events
-        if (notice := NOTICES.get(Kind(event.kind)))
+        if (notice := NOTICES.get(event.kind))
         for webhook in webhooks
         if webhook.app_id == event.app_id
         and notice in webhook.notices
@@ -112,6 +114,7 @@ class Notifier:
         self._poster, self._clock = poster, clock
         self._lease = poster.timeout + GRACE
         self._posting: dict[asyncio.Task[None], str] = {}
+        self._forgets_at: datetime | None = None
         self.watchers: list[Watcher] = []
         """Called with each post that was not taken: why, and when it is tried again, if ever."""
         self.ended_as: Counter[str] = Counter()
@@ -123,6 +126,7 @@ class Notifier:
             while True:
                 with suppress(StoreUnavailable):
                     await self._post_due()
+                    await self._forget_old()
                 await asyncio.sleep(_LOOK_EVERY_S)
         finally:
             for task in self._posting:
@@ -151,6 +155,19 @@ class Notifier:
                 webhook_id, now, most=room, ttl=self._lease
             ):
                 self._begin(webhook, leased)
+
+    async def _forget_old(self) -> None:
+        """What waited for too long, a little at a time: a receiver that hangs takes fewer than
+        come, and they must not wait for ever."""
+        now = self._clock()
+        if self._forgets_at is not None and now < self._forgets_at:
+            return
+        self._forgets_at = now + _FORGET_EVERY
+        until = now - KEPT
+        for webhook_id, unheard in (await self._store.waiting_notices()).items():
+            if unheard.oldest_at <= until:
+                await self._store.drop_notices(webhook_id, until)
+                self._forgets_at = now + timedelta(seconds=_REST_S)
 
     async def _forget(self, webhook: Webhook | None, webhook_id: str, due_at: datetime) -> None:
         """What waits for one that is gone; for one that is stopped, what waited for too long."""

@@ -3,7 +3,7 @@ that no scribe has sealed yet count, too."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -78,13 +78,25 @@ async def about(store: Store, subjects: Sequence[bytes], *, most: int) -> Lately
     """The latest of these people, who are named by their keyed digests. Raises StoreUnavailable."""
     named = set(subjects)
     found = await _unsealed(store, lambda _, subject: subject in named)
-    places = sorted(await store.entries_about(subjects))
+    chains = {chain.number: chain for chain in await store.chains()}
+    places = sorted(
+        place for place in await store.entries_about(subjects) if _is_part(chains, *place)
+    )
     for chain, position in places[-most:]:
         for entry in await store.entries(chain, position, 1):
             if entry.position == position and entry.body is not None:
                 event = _shown(entry.body)
                 found[msgspec.json.encode(event)] = event
     return Lately(_ordered(found)[-most:], is_all=len(places) <= most)
+
+
+def _is_part(chains: Mapping[int, Chain], number: int, position: int) -> bool:
+    """Whether a verifier would look at this entry: what somebody laid beside a chain is not told as
+    if it had happened."""
+    chain = chains.get(number)
+    if chain is None or number == ROLL or chain.standing == Standing.DROPPED:
+        return False
+    return 0 <= position < chain.entries
 
 
 async def _unsealed(

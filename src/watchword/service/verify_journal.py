@@ -143,6 +143,7 @@ class _Walk:
         return len(self._report.faults) > told
 
     def _judge(self, entry: Entry) -> None:
+        told = len(self._report.faults)
         if entry.position > self._expected:
             self._tell_missing(entry.chain, entry.position)
         elif not self._is(follows, entry, self._last):
@@ -151,11 +152,16 @@ class _Walk:
             self._tell(entry.chain, entry.position, "what it tells was altered")
         elif entry.erased is not None:
             self._report.erased += 1
-        elif (body := read(entry.body or b"")).get("kind") == Kind.OPENED:
+        elif len(self._report.faults) == told:
+            self._count(read(entry.body or b""))
+        self._expected, self._last = entry.position + 1, entry.mac
+
+    def _count(self, body: dict[str, Any]) -> None:
+        """What a scribe of ours wrote."""
+        if body.get("kind") == Kind.OPENED:
             self._whose = body["details"]
         elif body.get("kind") != Kind.CLOSED:
             self._report.events += 1
-        self._expected, self._last = entry.position + 1, entry.mac
 
     def _is(self, judge: Any, entry: Entry, *more: bytes) -> bool:
         try:

@@ -162,6 +162,36 @@ def test_an_address_goes_to_its_programs_by_the_environment():
     )
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        (
+            "postgresql://db/codes?sslmode=verify-full&sslrootcert=/etc/ssl/db-ca.pem",
+            {"PGHOST": "db", "PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/etc/ssl/db-ca.pem"},
+        ),
+        (
+            "postgresql:///codes?host=/run/postgresql&port=5433",
+            {"PGHOST": "/run/postgresql", "PGPORT": "5433", "PGDATABASE": "codes"},
+        ),
+        (
+            "postgresql://db?dbname=codes&user=ann&password=s%40e&port=5433",
+            {
+                "PGHOST": "db",
+                "PGPORT": "5433",
+                "PGDATABASE": "codes",
+                "PGUSER": "ann",
+                "PGPASSWORD": "s@e",
+            },
+        ),
+        ("postgresql://db/codes?sslcert=c&sslkey=k", {"PGSSLCERT": "c", "PGSSLKEY": "k"}),
+        ("postgresql://one/codes?host=two&dbname=other", {"PGHOST": "one", "PGDATABASE": "codes"}),
+    ],
+)
+def test_an_address_goes_there_by_its_query_too(address, told):
+    """Where both say it, the query gives way, as it does for those who serve."""
+    assert environment(address).items() >= told.items()
+
+
 def test_a_backup_of_a_newer_watchword_is_left_alone(shell, neighbour, backup):
     with closing(sqlite3.connect(backup)) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()

@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from tests.contract.acting import ANN, BOB, MINUTE, SHOP, OpenRing
+from tests.contract.acting import ANN, BOB, LEASE, MINUTE, SHOP, OpenRing
 from watchword.channels.texts import ours
 from watchword.domain.challenge import State
 from watchword.domain.delivery import DeliveryState, Receipt, back_off
@@ -329,6 +329,22 @@ async def test_a_step_whose_answer_is_lost_is_taken_once(acts, working, verb):
     assert len(carrier.handed) == 1
     (delivery,) = await acts.store.deliveries(SHOP.id, issued.challenge_id)
     assert (delivery.state, delivery.tries) == (DeliveryState.ACCEPTED, 1)
+
+
+async def test_what_was_not_sent_is_tried_again_though_the_store_was_away(acts, working):
+    """Its lease lapsed meanwhile; yet what is known of it is written down before anybody else looks
+    at it."""
+
+    async def away(message):
+        acts.later(LEASE)
+        raise ProviderUnavailable("no")
+
+    issued = await acts.send()
+    house = msgspec.structs.replace(acts.house, store=Faltering(acts.store, record_handovers=4))
+    async with working(Carrier(does=away), house) as work:
+        assert (await work.ended()).state is DeliveryState.QUEUED
+    (delivery,) = await acts.store.deliveries(SHOP.id, issued.challenge_id)
+    assert (delivery.state, delivery.reason) == (DeliveryState.QUEUED, "no")
 
 
 async def test_what_is_under_way_is_finished_when_the_lane_is_stopped(acts, working):

@@ -41,7 +41,28 @@ _IS_THERE = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'watchword'
 _HAS_TABLE = "SELECT to_regclass($1) IS NOT NULL"
 _HOUSE = re.compile(r"^\d+;.* TABLE DATA watchword house ")
 _VERSION = re.compile(r"^COPY watchword\.house .*\n(\d+)\n", re.MULTILINE)
-_OPTIONS = {"sslmode": "PGSSLMODE", "target_session_attrs": "PGTARGETSESSIONATTRS"}
+_OPTIONS = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "dbname": "PGDATABASE",
+    "database": "PGDATABASE",
+    "passfile": "PGPASSFILE",
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "sslcrl": "PGSSLCRL",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
+    "sslnegotiation": "PGSSLNEGOTIATION",
+    "krbsrvname": "PGKRBSRVNAME",
+    "gsslib": "PGGSSLIB",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+}
+"""What of an address' query leads to the server, or proves who is who; the rest is how a session of
+ours begins."""
 _PORT = "5432"
 
 
@@ -143,22 +164,28 @@ def environment(address: str) -> Mapping[str, str]:
     who, _, hosts = parts.netloc.rpartition("@")
     user, _, password = who.partition(":")
     places = [_host_and_port(host) for host in hosts.split(",") if host]
+    has_port = any(port for _, port in places)
     named = {
-        "PGHOST": ",".join(host for host, _ in places),
-        "PGPORT": ",".join(port for _, port in places),
+        "PGHOST": ",".join(unquote(host) for host, _ in places),
+        "PGPORT": ",".join(port or _PORT for _, port in places) if has_port else "",
         "PGUSER": unquote(user),
         "PGPASSWORD": unquote(password),
         "PGDATABASE": unquote(parts.path[1:]),
         "PGAPPNAME": "watchword",
-        **{_OPTIONS[name]: value for name, value in parse_qsl(parts.query) if name in _OPTIONS},
     }
+    for name, value in parse_qsl(parts.query):
+        if name in _OPTIONS and not named.get(_OPTIONS[name]):
+            named[_OPTIONS[name]] = value
+    if places and not named["PGPORT"]:
+        named["PGPORT"] = _PORT
     return {**os.environ, **{name: value for name, value in named.items() if value}}
 
 
 def _host_and_port(host: str) -> tuple[str, str]:
+    """The port "" where none is said."""
     name, colon, port = host.rpartition(":")
     if not colon or port.endswith("]"):
-        name, port = host, _PORT
+        name, port = host, ""
     return name.strip("[]"), port
 
 
@@ -170,7 +197,7 @@ def _found(given: str, name: str, words: Sequence[str], address: str) -> str:
     said = {key: value for key, value in environment(address).items() if key.startswith("PG")}
     shown = [f"{key}={shlex.quote(said[key])}" for key in ("PGHOST", "PGPORT", "PGUSER")
              if key in said]  # fmt: skip
-    database = f"--dbname={unquote(urlsplit(address).path[1:])}"
+    database = f"--dbname={said.get('PGDATABASE', '')}"
     line = " ".join([*shown, shlex.join([name, *words, database])])
     if name == "pg_restore":
         told = "A restore by hand leaves open what was open, so let watchword run it."

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from watchword.domain.event import Entry, Event
-from watchword.ports import NewNotice
+from watchword.ports import Erasure, NewNotice
 from watchword.stores._instants import micros
 from watchword.stores._journal_rows import chain_from, entry_from, event_from
 from watchword.stores.postgres._connections import Terms
 from watchword.stores.postgres._migrating import visiting
+from watchword.stores.postgres._queries import SQL
 
 __all__ = [
     "chain_from",
     "entry_arrays",
     "entry_from",
+    "erase",
     "event_arrays",
     "event_from",
     "notice_arrays",
@@ -60,6 +62,17 @@ def notice_arrays(notices: Sequence[NewNotice]) -> tuple[list[Any], ...]:
         [one.subject for one in notices],
         [one.told.decode() for one in notices],
     )
+
+
+async def erase(
+    address: str, terms: Terms, subjects: Sequence[bytes], marks: Sequence[tuple[int, int, bytes]]
+) -> Erasure:
+    """In one act that may take its time: challenges, answers and notices are found by going past
+    all of them. Raises StoreUnavailable."""
+    async with visiting(address, terms) as connection:
+        arrays = ([mark[n] for mark in marks] for n in range(3))
+        told = await connection.fetchrow(SQL["erase"], list(subjects), *arrays)
+    return Erasure(*told)
 
 
 async def scrub(address: str, terms: Terms) -> None:

@@ -343,8 +343,19 @@ SELECT chain, position, commitment, mac, salt, body, subject, erased FROM watchw
 WHERE chain = $1 AND position >= $2 ORDER BY position LIMIT $3;
 
 -- name: strays
-SELECT count(*) FROM watchword.journal j LEFT JOIN watchword.chains c ON c.number = j.chain
-WHERE c.number IS NULL OR j.position >= c.entries;
+-- Behind a chain's end, or of no chain; up to a thousand of each. The roll has no entries.
+WITH RECURSIVE known (chain) AS (
+    SELECT min(chain) FROM watchword.journal
+    UNION ALL
+    SELECT (SELECT min(j.chain) FROM watchword.journal j WHERE j.chain > k.chain)
+    FROM known k WHERE k.chain IS NOT NULL)
+SELECT coalesce(sum(
+    (SELECT count(*) FROM (SELECT 1 FROM watchword.journal j
+        WHERE j.chain = k.chain AND j.position >= coalesce(c.entries, 0) LIMIT 1000) behind)
+    + (SELECT count(*) FROM (SELECT 1 FROM watchword.journal j
+        WHERE j.chain = k.chain AND j.position < 0 LIMIT 1000) before)), 0)
+FROM known k LEFT JOIN watchword.chains c ON c.number = k.chain AND c.number <> 0
+WHERE k.chain IS NOT NULL;
 
 -- name: put_chain
 UPDATE watchword.chains SET day = $2, entries = $3, last = $4, standing = $5, mac = $6
@@ -387,7 +398,8 @@ UPDATE watchword.notices SET due_at = $3 WHERE id = $1 AND token = $2;
 DELETE FROM watchword.notices WHERE id = $1 AND token = $2;
 
 -- name: drop_notices
-DELETE FROM watchword.notices WHERE webhook = $1 AND at <= $2;
+DELETE FROM watchword.notices WHERE id IN (
+    SELECT id FROM watchword.notices WHERE webhook = $1 AND at <= $2 ORDER BY due_at LIMIT 1000);
 
 -- name: waiting_notices
 SELECT webhook, count(*), min(at) FROM watchword.notices GROUP BY webhook;

@@ -501,11 +501,7 @@ class PostgresStore:
     async def erase(
         self, subjects: Sequence[bytes], marks: Sequence[tuple[int, int, bytes]]
     ) -> Erasure:
-        arrays = ([mark[n] for mark in marks] for n in range(3))
-        ((events, challenges, deliveries),) = await self._connections.fetch(
-            SQL["erase"], list(subjects), *arrays, repeatable=True
-        )
-        return Erasure(events, challenges, deliveries)
+        return await _journal.erase(self._address, self._terms, subjects, marks)
 
     async def scrub(self) -> None:
         await _journal.scrub(self._address, self._terms)

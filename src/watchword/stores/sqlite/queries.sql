@@ -285,16 +285,27 @@ SELECT expires_at, serial, state = 'pending' FROM challenges
 WHERE (expires_at, serial) > (?, ?) AND expires_at <= ? ORDER BY expires_at, serial LIMIT ?;
 
 -- name: expire_challenge
-UPDATE challenges SET state = 'expired', draws = x'90', closed_at = expires_at WHERE serial = ?;
+UPDATE challenges SET state = 'expired', draws = x'90', closed_at = expires_at
+WHERE serial = ?2 AND state = 'pending' AND expires_at <= ?1;
 
 -- name: settle_expired
 -- What no lane took while its code lived, and what nobody told the end of.
 UPDATE deliveries SET state = CASE state WHEN 'sending' THEN 'unknown' ELSE 'expired' END,
-       code = x'', recipient = x'', due_at = NULL, settled_at = ?
-WHERE challenge = ? AND due_at IS NOT NULL;
+       code = x'', recipient = x'', due_at = NULL, settled_at = ?1
+WHERE challenge = ?2 AND due_at IS NOT NULL AND expires_at <= ?1;
 
 -- name: old_challenges
-SELECT serial FROM challenges WHERE expires_at <= ? ORDER BY expires_at LIMIT ?;
+-- With what deleting them reads, wherever it lies.
+SELECT c.serial,
+       (SELECT s.serial FROM challenges s WHERE s.slot = c.slot AND s.serial = c.serial),
+       (SELECT max(d.state) FROM deliveries d WHERE d.challenge = c.serial)
+FROM (SELECT serial, slot FROM challenges WHERE expires_at <= ? ORDER BY expires_at LIMIT ?) c;
+
+-- name: delete_old
+DELETE FROM challenges WHERE serial = ?2 AND expires_at <= ?1;
+
+-- name: delete_old_deliveries
+DELETE FROM deliveries WHERE challenge = ?2 AND expires_at <= ?1;
 
 -- name: delete_challenge
 DELETE FROM challenges WHERE serial = ?;
@@ -304,36 +315,59 @@ DELETE FROM deliveries WHERE challenge = ?;
 
 -- name: old_onces
 -- All live equally long, so the oldest go first.
-SELECT row FROM (SELECT row, expires_at FROM onces ORDER BY row LIMIT ?2) WHERE expires_at <= ?1;
+SELECT o.row, (SELECT k.row FROM onces k WHERE k.key = o.key)
+FROM (SELECT row, key, expires_at FROM onces ORDER BY row LIMIT ?2) o WHERE o.expires_at <= ?1;
 
 -- name: delete_once
-DELETE FROM onces WHERE row = ?;
+DELETE FROM onces WHERE row = ?2 AND expires_at <= ?1;
 
 -- name: walk_spent
-SELECT counter, page, idle_at <= ? FROM spent
-WHERE (counter, page) > (?, ?) ORDER BY counter, page LIMIT ?;
+SELECT counter, page FROM spent WHERE (counter, page) > (?, ?) ORDER BY counter, page LIMIT 1 OFFSET ?;
+
+-- name: idle_spent
+SELECT counter, page FROM spent WHERE (counter, page) > (?, ?) AND idle_at <= ?
+ORDER BY counter, page LIMIT ?;
+
+-- name: idle_spent_until
+SELECT counter, page FROM spent WHERE (counter, page) > (?, ?) AND (counter, page) <= (?, ?) AND idle_at <= ?
+ORDER BY counter, page LIMIT ?;
 
 -- name: delete_page
-DELETE FROM spent WHERE counter = ? AND page = ?;
+DELETE FROM spent WHERE counter = ?2 AND page = ?3 AND idle_at <= ?1;
 
 -- name: walk_failures
-SELECT destination, network, idle_at <= ? FROM failures
-WHERE (destination, network) > (?, ?) ORDER BY destination, network LIMIT ?;
+SELECT destination, network FROM failures WHERE (destination, network) > (?, ?) ORDER BY destination, network LIMIT 1 OFFSET ?;
+
+-- name: idle_failures
+SELECT destination, network FROM failures WHERE (destination, network) > (?, ?) AND idle_at <= ?
+ORDER BY destination, network LIMIT ?;
+
+-- name: idle_failures_until
+SELECT destination, network FROM failures WHERE (destination, network) > (?, ?) AND (destination, network) <= (?, ?) AND idle_at <= ?
+ORDER BY destination, network LIMIT ?;
 
 -- name: delete_failures
-DELETE FROM failures WHERE destination = ? AND network = ?;
+DELETE FROM failures WHERE destination = ?2 AND network = ?3 AND idle_at <= ?1;
 
 -- name: walk_tallies
-SELECT counter, closes_at <= ? FROM tallies WHERE counter > ? ORDER BY counter LIMIT ?;
+SELECT counter FROM tallies WHERE counter > ? ORDER BY counter LIMIT 1 OFFSET ?;
+
+-- name: idle_tallies
+SELECT counter FROM tallies WHERE counter > ? AND closes_at <= ?
+ORDER BY counter LIMIT ?;
+
+-- name: idle_tallies_until
+SELECT counter FROM tallies WHERE counter > ? AND counter <= ? AND closes_at <= ?
+ORDER BY counter LIMIT ?;
 
 -- name: delete_tally
-DELETE FROM tallies WHERE counter = ?;
+DELETE FROM tallies WHERE counter = ?2 AND closes_at <= ?1;
 
 -- name: old_records
 SELECT kind, key FROM records WHERE expires_at <= ? LIMIT ?;
 
 -- name: delete_old_record
-DELETE FROM records WHERE kind = ? AND key = ?;
+DELETE FROM records WHERE kind = ?2 AND key = ?3 AND expires_at <= ?1;
 
 -- name: queue_notice
 INSERT INTO notices (webhook, key, notice, at, subject, told, due_at) VALUES (?, ?, ?, ?, ?, ?, ?);
@@ -415,8 +449,19 @@ SELECT chain, position, commitment, mac, salt, body, subject, erased FROM journa
 WHERE chain = ? AND position >= ? ORDER BY position LIMIT ?;
 
 -- name: strays
-SELECT count(*) FROM journal j LEFT JOIN chains c ON c.number = j.chain
-WHERE c.number IS NULL OR j.position >= c.entries;
+-- Behind a chain's end, or of no chain; up to a thousand of each. The roll has no entries.
+WITH RECURSIVE known (chain) AS (
+    SELECT min(chain) FROM journal
+    UNION ALL
+    SELECT (SELECT min(j.chain) FROM journal j WHERE j.chain > k.chain)
+    FROM known k WHERE k.chain IS NOT NULL)
+SELECT coalesce(sum(
+    (SELECT count(*) FROM (SELECT 1 FROM journal j
+        WHERE j.chain = k.chain AND j.position >= coalesce(c.entries, 0) LIMIT 1000) behind)
+    + (SELECT count(*) FROM (SELECT 1 FROM journal j
+        WHERE j.chain = k.chain AND j.position < 0 LIMIT 1000) before)), 0)
+FROM known k LEFT JOIN chains c ON c.number = k.chain AND c.number <> 0
+WHERE k.chain IS NOT NULL;
 
 -- name: drop_entries
 DELETE FROM journal WHERE (chain, position) IN (

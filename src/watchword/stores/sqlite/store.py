@@ -64,7 +64,7 @@ from watchword.stores.sqlite._condition import condition
 from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import challenge_from, sealed_challenge_from, unpacked
-from watchword.stores.sqlite._sweeping import START, sweep
+from watchword.stores.sqlite._sweeping import START, found, sweep
 from watchword.stores.sqlite._writer import Writer
 
 T = TypeVar("T")
@@ -311,9 +311,11 @@ class SqliteStore:
         return 0.25, 0.75
 
     async def sweep(self, now: datetime, *, most: int) -> Swept:
-        swept, self._swept = await self._writer.run(
-            lambda cursor: sweep(cursor, now, most, self._swept)
-        )
+        handful = await self._read(lambda cursor: found(cursor, now, most, self._swept))
+        swept = Swept(0, handful.more)
+        if handful.amount:
+            swept = await self._writer.run(lambda cursor: sweep(cursor, handful))
+        self._swept = handful.progress
         return swept
 
     async def note(self, events: Sequence[Event]) -> None:

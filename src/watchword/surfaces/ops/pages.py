@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
 from starlette.routing import Route, Router
 
+from watchword.ports import Store
 from watchword.surfaces.counting import Counted
 from watchword.surfaces.exchange import Answer, Application, Exchange, Receive, Scope, Send
 from watchword.surfaces.problems import NOT_FOUND, not_allowed, problem
 from watchword.surfaces.running import Running
 
 _READ = ("GET", "HEAD")
+_FRESH_S = 1.0
 _METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _JSON = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 _NOTHING_RUNS = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -53,9 +57,34 @@ class Page:
         await exchange.answer(await self._show() if allowed else not_allowed(_READ))
 
 
+class _Readiness:
+    """Whether the store takes a write, which costs a COMMIT: all who ask within a second are told
+    the same."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._look: asyncio.Future[None] | None = None
+        self._fresh_until = 0.0
+
+    async def __call__(self) -> None:
+        """Raises StoreUnavailable."""
+        look = self._look
+        if look is None or (look.done() and time.monotonic() >= self._fresh_until):
+            look = self._look = asyncio.ensure_future(self._store.ready())
+            look.add_done_callback(self._looked)
+        await asyncio.shield(look)
+
+    def _looked(self, look: asyncio.Future[None]) -> None:
+        self._fresh_until = time.monotonic() + _FRESH_S
+        if not look.cancelled():
+            look.exception()  # whoever asked may be gone by now
+
+
 def probes(service: Running, *, sandbox: bool) -> list[Route]:
+    is_ready = _Readiness(service.store)
+
     async def ready() -> Answer:
-        await service.store.ready()
+        await is_ready()
         state = Readiness("ready", sandbox, service.virtual)
         return Answer(200, _JSON, msgspec.json.encode(state))
 
