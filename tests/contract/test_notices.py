@@ -1,5 +1,6 @@
 """Notices: queued with the sealing of their event, leased, posted, and forgotten or put off."""
 
+import asyncio
 from datetime import timedelta
 
 import msgspec
@@ -10,6 +11,7 @@ from watchword.domain.webhook import Notice, Unheard, Webhook
 from watchword.ports import NoticeEnd
 from watchword.service.erase_subject import erase_subject
 from watchword.service.keep_journal import Scribe
+from watchword.service.notify import KEPT, Notifier
 
 pytestmark = pytest.mark.anyio
 
@@ -128,6 +130,46 @@ async def test_each_webhook_has_a_line_of_its_own(acts):
     await acts.store.drop_notices("one", acts.now)
     assert [name for name, _ in await acts.store.due_notices()] == ["two"]
     assert len(await leased(acts, "two", most=1)) == 1
+
+
+class Stuck:
+    """One webhook, and a receiver that never answers."""
+
+    timeout = TTL
+
+    def __init__(self, webhook):
+        self._webhook = webhook
+
+    async def known(self, now):
+        return [self._webhook]
+
+    async def find(self, webhook_id, now):
+        return self._webhook
+
+    def secrets(self, webhook):
+        return [b"secret"]
+
+    async def post(self, url, headers, body):
+        await asyncio.Event().wait()
+
+
+async def test_a_receiver_that_hangs_keeps_nothing_waiting_for_ever(acts):
+    """What is a week old is forgotten, and what is not still waits."""
+    stuck = Stuck(webhook("hook"))
+    for _ in range(9):
+        await acts.send(purpose="reset")
+    await told(acts, webhook("hook"))
+    acts.later(KEPT)
+    await acts.send(to=BOB)
+    await told(acts, webhook("hook"))
+    task = asyncio.create_task(Notifier(acts.store, stuck, stuck, lambda: acts.now).run())
+    async with asyncio.timeout(20):
+        while (await acts.store.waiting_notices())["hook"].notices > 1:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait([task])
+    (left,) = (await acts.store.waiting_notices()).values()
+    assert left == Unheard(1, acts.now)
 
 
 async def test_an_erased_person_is_told_of_to_nobody(acts):
