@@ -146,6 +146,9 @@ class Stuck:
     async def find(self, webhook_id, now):
         return self._webhook
 
+    async def stop(self, webhook_id, reason, now):
+        raise AssertionError
+
     def secrets(self, webhook):
         return [b"secret"]
 
@@ -164,7 +167,7 @@ async def test_a_receiver_that_hangs_keeps_nothing_waiting_for_ever(acts):
     await told(acts, webhook("hook"))
     task = asyncio.create_task(Notifier(acts.store, stuck, stuck, lambda: acts.now).run())
     async with asyncio.timeout(20):
-        while (await acts.store.waiting_notices())["hook"].notices > 1:
+        while (await acts.store.waiting_notices())["hook"].notices > 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.wait([task])

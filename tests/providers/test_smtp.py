@@ -407,9 +407,19 @@ async def test_a_refusal_is_final_or_not_as_its_code_says(clock, verb, reply, er
     assert len(relay.mails) == (2 if verb == "END" else 1)
 
 
-async def test_a_relay_that_refuses_our_sender_burns_no_message(clock):
-    """All mails have the same one, so it is our mistake, or the relay's."""
-    async with carried_by(Relay(MAIL="553 5.7.1 not yours"), clock) as provider:
+@pytest.mark.parametrize(
+    ("verb", "reply"),
+    [
+        ("MAIL", "553 5.7.1 not yours"),
+        ("MAIL", "553 not yours"),
+        ("RCPT", "553 5.1.8 that domain is none"),
+        ("RCPT", "553 5.1.7 that is no address"),
+    ],
+)
+async def test_a_relay_that_refuses_our_sender_burns_no_message(clock, verb, reply):
+    """All mails have the same one, so it is our mistake, or the relay's. Many say so only when they
+    hear the recipient."""
+    async with carried_by(Relay(**{verb: reply}), clock) as provider:
         with pytest.raises(ProviderUnavailable, match=r"smtp 553: .* our sender") as refused:
             await provider.send(message())
         assert refused.value.for_all

@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol
@@ -32,6 +32,7 @@ __all__ = ["File", "Need", "change", "read"]
 
 OLD = timedelta(days=365)
 _HOLDER, _KEYRING, _NEEDED = "keyring_holder", "keyring", "needed"
+_ANNOUNCED = "keyring_announced"
 _RENEW_S = 3.0
 _LIVES = timedelta(seconds=15)
 _KEPT = timedelta(days=1)
@@ -69,14 +70,6 @@ class Need(msgspec.Struct, frozen=True):
     what: str
     amount: int
     until: datetime | None
-
-
-class Announced(msgspec.Struct, frozen=True):
-    """Keys that whoever starts has to know: what these were before, and the version of the record
-    that says so."""
-
-    before: Mapping[str, int]
-    version: int
 
 
 class Serving(Protocol):
@@ -155,10 +148,22 @@ async def hold(store: Store, keys: KeyRing, path: Path, clock: Clock) -> None:
 
 
 async def lacking(store: Store, keys: KeyRing, now: datetime) -> list[str]:
-    """The active keys of this store that the ring lacks, as "kind id"."""
+    """The keys of this store that are active or about to be, and that the ring lacks, as "kind
+    id"."""
     needed, _ = await _needed(store, now)
+    soon = [
+        msgspec.json.decode(record.body, type=dict[str, int])
+        for record in await store.records(_ANNOUNCED, now)
+    ]
     ids = keys.ids
-    return [f"{kind} {id}" for kind, id in needed.items() if id not in ids.get(kind, ())]
+    return sorted(
+        {
+            f"{kind} {id}"
+            for one in (needed, *soon)
+            for kind, id in one.items()
+            if id not in ids.get(kind, ())
+        }
+    )
 
 
 async def holders(store: Store, now: datetime) -> list[Holder]:
@@ -173,26 +178,30 @@ async def strangers(store: Store, ids: Mapping[str, int], now: datetime) -> list
     return [one.name for one in every if one.is_alive(now) and not one.knows(ids)]
 
 
-async def announce(store: Store, ids: Mapping[str, int], now: datetime) -> Announced:
-    """From now on, whoever starts without these keys is refused: said before anybody asks who is
-    there, so that nobody comes in between."""
+@asynccontextmanager
+async def announced(store: Store, ids: Mapping[str, int], clock: Clock) -> AsyncIterator[None]:
+    """Meanwhile, and for a minute at most, whoever starts without these keys is refused: said
+    before anybody asks who is there, so that nobody comes in between."""
+    key, body = secrets.token_hex(8), msgspec.json.encode(ids)
+    write = Write(kind=_ANNOUNCED, key=key, version=0, body=body, expires_at=clock() + _MARGIN)
+    await store.write([write], clock())
+    try:
+        yield
+    finally:
+        with suppress(RecordConflict):
+            await store.write([Write(kind=_ANNOUNCED, key=key, version=1, body=None)], clock())
+
+
+async def need(store: Store, ids: Mapping[str, int], now: datetime) -> None:
+    """From now on these keys are active somewhere, and whoever starts without them is refused."""
     while True:
         before, version = await _needed(store, now)
-        needed = {kind: max(id, before.get(kind, 0)) for kind, id in ids.items()}
-        body = msgspec.json.encode({**before, **needed})
+        if all(before.get(kind, 0) >= id for kind, id in ids.items()):
+            return
+        body = msgspec.json.encode({**before, **ids})
         with suppress(RecordConflict):
             write = Write(kind=_KEYRING, key=_NEEDED, version=version, body=body)
             await store.write([write], now)
-            return Announced(before, version + 1)
-
-
-async def withdraw(store: Store, announced: Announced, now: datetime) -> None:
-    """It is active nowhere after all, as far as who announced it knows: what others announced
-    before or since still holds."""
-    body = msgspec.json.encode(announced.before)
-    write = Write(kind=_KEYRING, key=_NEEDED, version=announced.version, body=body)
-    with suppress(RecordConflict):
-        await store.write([write], now)
 
 
 async def _needed(store: Store, now: datetime) -> tuple[dict[str, int], int]:

@@ -131,20 +131,20 @@ async def _activate(service: Service, *, force: bool, patience_s: float = 0.0) -
     waiting = file.waiting
     if not waiting:
         return f"Keys {max(file.active.values())} are active in {path} already; nothing is waiting."
-    announced = await rotation.announce(store, waiting, service.clock())
     ends_at = time.monotonic() + patience_s
-    while lacking := await rotation.strangers(store, waiting, service.clock()):
-        if force:
-            break
-        if time.monotonic() > ends_at:
-            await rotation.withdraw(store, announced, service.clock())
-            raise Refused(
-                f"Keys {max(waiting.values())} are not known yet to {', '.join(lacking)}: copy "
-                f"{path} there, and try again some seconds later (--force goes on without)."
-            )
-        await asyncio.sleep(0.2)
-    now = service.clock()
-    rotation.change(path, lambda file: file.with_newest_active(now))
+    async with rotation.announced(store, waiting, service.clock):
+        while lacking := await rotation.strangers(store, waiting, service.clock()):
+            if force:
+                break
+            if time.monotonic() > ends_at:
+                raise Refused(
+                    f"Keys {max(waiting.values())} are not known yet to {', '.join(lacking)}: copy "
+                    f"{path} there, and try again some seconds later (--force goes on without)."
+                )
+            await asyncio.sleep(0.2)
+        now = service.clock()
+        await rotation.need(store, waiting, now)
+        rotation.change(path, lambda file: file.with_newest_active(now))
     return (
         f"Keys {max(waiting.values())} are active; running servers follow within a second or two."
     )

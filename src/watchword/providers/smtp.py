@@ -43,6 +43,7 @@ _CLOSING = 421
 _NO_SUCH_NAME = 553
 _MAILBOX_BUSY = 450
 _ENHANCED = re.compile(r"4\.\d{1,3}\.\d{1,3}(?!\S)")
+_OF_THE_SENDER = re.compile(r"5\.1\.[78](?!\S)")
 _OF_THE_RECIPIENT = re.compile(r"4\.(?:[12]\.\d+|7\.1)")
 _LOGIN_WANTED = frozenset({530, 534, 535, 538})
 _DOT = re.compile(rb"(?m)^\.")
@@ -269,7 +270,11 @@ async def _announce(line: SMTP, mail: Mail) -> _Reply:
             return _Reply(sender.code, of_sender=not options)
         recipient = await line.execute_command(b"RCPT", b"TO:<%b>" % mail.recipient.encode())
         if recipient.code // 100 != 2:
-            return _Reply(recipient.code, not _is_about_the_recipient(recipient))
+            return _Reply(
+                recipient.code,
+                for_all=not _is_about_the_recipient(recipient),
+                of_sender=_is_about_the_sender(recipient) and not options,
+            )
         return _Reply((await line.execute_command(b"DATA")).code)
 
 
@@ -279,6 +284,12 @@ def _is_about_the_recipient(reply: SMTPResponse) -> bool:
     if said := _ENHANCED.match(reply.message):
         return bool(_OF_THE_RECIPIENT.fullmatch(said[0]))
     return reply.code == _MAILBOX_BUSY
+
+
+def _is_about_the_sender(reply: SMTPResponse) -> bool:
+    """Whether a relay that waited for a recipient refuses our sender (RFC 3463 3.2: X.1.7, X.1.8).
+    X.7.1 tells nothing: it is said of recipients that it does not relay to, too."""
+    return bool(_OF_THE_SENDER.match(reply.message))
 
 
 async def _hand_over(line: SMTP, mail: Mail, ends_at: float) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import datetime
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from watchword.domain.event import ROLL, Chain, Entry, Kind, Standing, read
@@ -18,8 +19,10 @@ async def export_journal(
 ) -> AsyncIterator[dict[str, Any]]:
     """One chain after the other: its row, then its entries. Of an event that was not asked for,
     only what holds the chain together is there. Raises StoreUnavailable."""
-    for chain in await store.chains():
-        if chain.number != ROLL and not await _is_wanted(store, chain, since, until):
+    chains = await store.chains()
+    wanted = await _wanted(store, chains, since, until)
+    for chain in chains:
+        if chain.number not in wanted:
             continue
         yield _shown_chain(chain)
         if chain.number != ROLL:
@@ -39,17 +42,43 @@ async def _entries(store: Store, chain: Chain) -> AsyncIterator[Entry]:
         position = page[-1].position + 1
 
 
-async def _is_wanted(
+async def _wanted(
+    store: Store, chains: Sequence[Chain], since: datetime | None, until: datetime | None
+) -> set[int]:
+    """The chains of those days, and the roll. Events are sealed a moment after they happen, also
+    across midnight; and where nothing served meanwhile, or nothing swept, days after: so later days
+    are looked at, too, until one holds nothing of the time that is asked for."""
+    before = "" if since is None else f"{since - timedelta(days=1):%Y-%m-%d}"
+    first = "" if since is None else f"{since:%Y-%m-%d}"
+    last = "9999" if until is None else f"{until:%Y-%m-%d}"
+    wanted = {ROLL}
+    for day, found in groupby(sorted(chains, key=_day), key=_day):
+        if day < before:
+            continue
+        numbers = {
+            chain.number
+            for chain in found
+            if first <= day <= last or await _holds(store, chain, since, until)
+        }
+        if day > last and not numbers:
+            break
+        wanted |= numbers
+    return wanted
+
+
+def _day(chain: Chain) -> str:
+    return chain.day
+
+
+async def _holds(
     store: Store, chain: Chain, since: datetime | None, until: datetime | None
 ) -> bool:
-    """Events are sealed a moment after they happen; and where nothing served meanwhile, days after:
-    so a later day's chain counts where anything in it is as old as was asked for."""
-    if since is not None and chain.day < f"{since:%Y-%m-%d}":
-        return False
-    if until is None or chain.day <= f"{until:%Y-%m-%d}":
-        return True
+    """Whether it tells anything of that time, but for its own marks."""
     async for entry in _entries(store, chain):
-        if entry.body is not None and _at(read(entry.body)) < _text(until):
+        if entry.body is None:
+            continue
+        event = read(entry.body)
+        if event.get("kind") not in _MARKS and _is_in_time(event, since, until):
             return True
     return False
 
@@ -89,13 +118,12 @@ def _is_asked_for(
 ) -> bool:
     if event.get("kind") in _MARKS:
         return True
-    at = _at(event)
-    is_in_time = (since is None or at >= _text(since)) and (until is None or at < _text(until))
-    return is_in_time and app_id in ("", event.get("app"))
+    return _is_in_time(event, since, until) and app_id in ("", event.get("app"))
 
 
-def _at(event: dict[str, Any]) -> str:
-    return str(event.get("at", ""))
+def _is_in_time(event: dict[str, Any], since: datetime | None, until: datetime | None) -> bool:
+    at = str(event.get("at", ""))
+    return (since is None or at >= _text(since)) and (until is None or at < _text(until))
 
 
 def _text(at: datetime) -> str:

@@ -68,7 +68,7 @@ def _state(settings: Settings) -> Iterator[Finding]:
     except Exception as error:
         if (sentence := explained(error)) is None:
             raise
-        if not settings.address.is_embedded:
+        if not settings.address.is_embedded and "store migrate" not in sentence:
             sentence = (
                 f"{sentence} See that the server runs, that this machine reaches it, and that "
                 "'store' in the settings names it."

@@ -85,6 +85,7 @@ def prepare(path: Path, *, upgrades: bool = True) -> tuple[int, int]:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = connect(path)
     try:
+        connection.execute("PRAGMA temp_store = FILE")  # the index of a large table is sorted there
         patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
         _refuse_a_draft(connection)
         _refuse_a_backup(connection)
