@@ -58,8 +58,8 @@ class Page:
 
 
 class _Readiness:
-    """Whether the store takes a write, which costs a COMMIT: all who ask within a second are told
-    the same."""
+    """Whether the store takes a write, which costs a COMMIT: whoever asks within a second of a yes
+    is told the same. A no is looked at again."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -75,9 +75,8 @@ class _Readiness:
         await asyncio.shield(look)
 
     def _looked(self, look: asyncio.Future[None]) -> None:
-        self._fresh_until = time.monotonic() + _FRESH_S
-        if not look.cancelled():
-            look.exception()  # whoever asked may be gone by now
+        if not look.cancelled() and look.exception() is None:
+            self._fresh_until = time.monotonic() + _FRESH_S
 
 
 def probes(service: Running, *, sandbox: bool) -> list[Route]:
