@@ -516,7 +516,7 @@ class _Reading:
     def plain(self, kind: Any, given: Any, path: str) -> Any:
         written = isinstance(given, FromEnvironment)
         try:
-            value = given.as_list() if written and _is_list(kind) else given
+            value = given.as_list() if written and _is_list(kind) else _text(given)
             return msgspec.convert(value, kind, strict=not written)
         except msgspec.ValidationError as error:
             # No value is quoted: it may be a secret put in the wrong place.

@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.soak, pytest.mark.store("sqlite")]
 BEGINS_FROM = "docker.io/library/python:3.11-slim-bookworm"
 HARDENED = (
     *("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
-    *("--network=none", "--ulimit=host", "--volume=watchword:/var/lib/watchword"),
+    *("--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=512:512"),
+    "--volume=watchword:/var/lib/watchword",
 )
 WITHIN_S = 60
 ASK = """

@@ -55,6 +55,17 @@ def test_it_announces_itself_and_takes_its_word_back(house):
     assert not (house.folder / "serve.json").exists()
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_container_says_by_its_environment_where_to_listen(house, workers):
+    with house.serving(
+        *("--workers", workers),
+        WATCHWORD_SERVER__HOST="127.0.0.1",
+        WATCHWORD_SERVER__ADMIN_HOST="127.0.0.1",
+    ) as serving:
+        assert serving["host"] == "127.0.0.1"
+        assert status(serving["admin_url"] + "/metrics") == 200
+
+
 def test_a_taken_port_is_a_sentence(house):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
