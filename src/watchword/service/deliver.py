@@ -106,6 +106,7 @@ class Lane:
         """Deliver until cancelled; then hand back what is not begun, finish what is, and write
         that down. After a defect it may be run again."""
         self._closing.clear()
+        self._is_behind = False
         recorder = asyncio.create_task(self._record_for_ever())
         begun: asyncio.Task[None] | None = None
         try:
