@@ -156,14 +156,13 @@ async def lacking(store: Store, keys: KeyRing, now: datetime) -> list[str]:
         for record in await store.records(_ANNOUNCED, now)
     ]
     ids = keys.ids
-    return sorted(
-        {
-            f"{kind} {id}"
-            for one in (needed, *soon)
-            for kind, id in one.items()
-            if id not in ids.get(kind, ())
-        }
-    )
+    lacks = {
+        f"{kind} {id}": None
+        for one in (needed, *soon)
+        for kind, id in one.items()
+        if id not in ids.get(kind, ())
+    }
+    return list(lacks)
 
 
 async def holders(store: Store, now: datetime) -> list[Holder]:

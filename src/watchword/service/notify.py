@@ -117,7 +117,7 @@ class Notifier:
         self._forgets_at: datetime | None = None
         self.watchers: list[Watcher] = []
         """Called with each post that was not taken: why, and when it is tried again, if ever."""
-        self.ended_as: Counter[str] = Counter()
+        self.ended_as: Counter[str] = Counter(dict.fromkeys(("taken", "put_off", "given_up"), 0))
         """How posts of this process ended: taken, put_off, given_up."""
 
     async def run(self) -> None:

@@ -121,8 +121,8 @@ class Tally(Collector):
         _count(self._counts["deliveries"], (channel, provider, state), times)
 
     def posted(self, outcome: str, times: int) -> None:
-        if times:
-            _count(self._counts["webhook_posts"], (outcome,), times)
+        """`times` may be 0, too."""
+        _count(self._counts["webhook_posts"], (outcome,), times)
 
     def accepted(self, channel: str, provider: str, seconds: float) -> None:
         self._observe("handover_seconds", (channel, provider), max(0.0, seconds))
