@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -16,7 +15,6 @@ from watchword.surfaces.problems import NOT_FOUND, not_allowed, problem
 from watchword.surfaces.running import Running
 
 _READ = ("GET", "HEAD")
-_FRESH_S = 1.0
 _METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _JSON = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 _NOTHING_RUNS = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -58,25 +56,26 @@ class Page:
 
 
 class _Readiness:
-    """Whether the store takes a write, which costs a COMMIT: whoever asks within a second of a yes
-    is told the same. A no is looked at again."""
+    """Whether the store takes a write, which costs a COMMIT: all who ask while one is under way
+    wait for the same."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._look: asyncio.Future[None] | None = None
-        self._fresh_until = 0.0
 
     async def __call__(self) -> None:
         """Raises StoreUnavailable."""
         look = self._look
-        if look is None or (look.done() and time.monotonic() >= self._fresh_until):
+        if look is None or look.done():
             look = self._look = asyncio.ensure_future(self._store.ready())
-            look.add_done_callback(self._looked)
+            look.add_done_callback(_seen)
         await asyncio.shield(look)
 
-    def _looked(self, look: asyncio.Future[None]) -> None:
-        if not look.cancelled() and look.exception() is None:
-            self._fresh_until = time.monotonic() + _FRESH_S
+
+def _seen(look: asyncio.Future[None]) -> None:
+    """Whoever asked may be gone by now."""
+    if not look.cancelled():
+        look.exception()
 
 
 def probes(service: Running, *, sandbox: bool) -> list[Route]:
