@@ -6,6 +6,7 @@ import re
 import ssl
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 from ipaddress import ip_address
@@ -70,7 +71,8 @@ class Poster:
         if len(self._clients) > _MOST_CLIENTS:
             idle = next((one for one in self._clients if not self._posting[one]), None)
             if idle is not None:
-                await self._clients.pop(idle).close()
+                with suppress(Exception):  # how it ends concerns none of those who post
+                    await self._clients.pop(idle).close()
         return client
 
 

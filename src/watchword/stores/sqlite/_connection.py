@@ -11,8 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
-from watchword.errors import StoreUnavailable
-from watchword.stores._statements import BEHIND
+from watchword.errors import StoreBehind, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -79,7 +78,7 @@ def prepare(path: Path, *, upgrades: bool = True) -> tuple[int, int]:
     Gives the versions from which and to which.
 
     Raises StoreUnavailable when a newer watchword has been here, or one from before 0.1.0, and
-    where it is a backup; unless it `upgrades`, also where the schema is an older one.
+    where it is a backup; StoreBehind where the schema is an older one, unless it `upgrades`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -109,7 +108,7 @@ def _migrate(connection: sqlite3.Connection, *, upgrades: bool) -> tuple[int, in
     if version > len(steps):
         raise StoreUnavailable("This file was made by a newer watchword.")
     if 0 < version < len(steps) and not upgrades:
-        raise StoreUnavailable(BEHIND)
+        raise StoreBehind
     for step in steps[version:]:
         for statement in split(step):
             connection.execute(statement)
