@@ -17,7 +17,6 @@ WatchwordError
 │   └── OutcomeUnknown        it may have been taken: another try could deliver it twice
 ├── ChannelUnavailable        no provider carries this channel
 ├── StoreUnavailable          not done, or nobody can tell; try again; knows `retry_in`
-│   └── StoreBehind           an older watchword made it, and a look does not change it
 ├── KeyUnknown                something was made under a key that the ring does not hold
 └── ConfigInvalid             the settings are wrong; knows every mistake
 
@@ -137,10 +136,6 @@ class StoreUnavailable(WatchwordError):
     """The store cannot answer now; try again."""
 
     retry_in = timedelta(seconds=1)
-
-
-class StoreBehind(StoreUnavailable):
-    """An older watchword made this store: run watchword store migrate, or start the server."""
 
 
 class KeyUnknown(WatchwordError):

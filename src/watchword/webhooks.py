@@ -6,7 +6,6 @@ import re
 import ssl
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 from ipaddress import ip_address
@@ -71,8 +70,7 @@ class Poster:
         if len(self._clients) > _MOST_CLIENTS:
             idle = next((one for one in self._clients if not self._posting[one]), None)
             if idle is not None:
-                with suppress(Exception):  # how it ends concerns none of those who post
-                    await self._clients.pop(idle).close()
+                await self._clients.pop(idle).close()
         return client
 
 

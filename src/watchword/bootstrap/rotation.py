@@ -156,13 +156,13 @@ async def lacking(store: Store, keys: KeyRing, now: datetime) -> list[str]:
         for record in await store.records(_ANNOUNCED, now)
     ]
     ids = keys.ids
-    lacks = (
-        f"{kind} {id}"
+    lacks = {
+        f"{kind} {id}": None
         for one in (needed, *soon)
         for kind, id in one.items()
         if id not in ids.get(kind, ())
-    )
-    return list(dict.fromkeys(lacks))
+    }
+    return list(lacks)
 
 
 async def holders(store: Store, now: datetime) -> list[Holder]:
@@ -187,7 +187,7 @@ async def announced(store: Store, ids: Mapping[str, int], clock: Clock) -> Async
     try:
         yield
     finally:
-        with suppress(RecordConflict, StoreUnavailable):  # then it ends by itself
+        with suppress(RecordConflict):
             await store.write([Write(kind=_ANNOUNCED, key=key, version=1, body=None)], clock())
 
 

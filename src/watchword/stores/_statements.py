@@ -7,6 +7,10 @@ from importlib.resources import files
 
 _NAMED = re.compile(r"^-- name: (\w+)\n((?:.*\n)*?)(?=^-- name: |\Z)", re.MULTILINE)
 _COMMENT = re.compile(r"^--.*\n?", re.MULTILINE)
+BEHIND = (
+    "An older watchword made this store, and a look does not change it: run watchword store "
+    "migrate, or start the server, which does that, too."
+)
 
 
 def statements(package: str) -> dict[str, str]:

@@ -15,7 +15,6 @@ from watchword.cli.places import HERE, Where
 from watchword.cli.printing import AsJson, print_json
 from watchword.cli.refusal import explained
 from watchword.config import Settings
-from watchword.errors import StoreBehind
 
 if TYPE_CHECKING:
     from watchword.bootstrap import Stage
@@ -69,7 +68,7 @@ def _state(settings: Settings) -> Iterator[Finding]:
     except Exception as error:
         if (sentence := explained(error)) is None:
             raise
-        if not settings.address.is_embedded and not isinstance(error, StoreBehind):
+        if not settings.address.is_embedded and "store migrate" not in sentence:
             sentence = (
                 f"{sentence} See that the server runs, that this machine reaches it, and that "
                 "'store' in the settings names it."

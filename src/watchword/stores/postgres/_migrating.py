@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from watchword.errors import StoreBehind, StoreUnavailable
+from watchword.errors import StoreUnavailable
 from watchword.ports import PATIENCE_S
-from watchword.stores._statements import migrations, scripts
+from watchword.stores._statements import BEHIND, migrations, scripts
 from watchword.stores.postgres._connections import (
     OLDEST,
     TROUBLE,
@@ -46,14 +46,14 @@ async def migrate(
     """Make the schema if there is none, and bring it up to date. Gives the versions from which and
     to which. What is up to date needs no right to change it.
 
-    Raises StoreUnavailable when a newer watchword has been here, and StoreBehind where the schema
-    is an older one, unless it `upgrades`.
+    Raises StoreUnavailable when a newer watchword has been here; unless it `upgrades`, also where
+    the schema is an older one.
     """
     steps = migrations(__package__)
     async with visiting(address, terms) as connection:
         before = await _version(connection)
         if 0 < before < len(steps) and not upgrades:
-            raise StoreBehind
+            raise StoreUnavailable(BEHIND)
         if before < len(steps):
             async with connection.transaction():
                 await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")

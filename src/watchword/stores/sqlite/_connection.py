@@ -11,7 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
-from watchword.errors import StoreBehind, StoreUnavailable
+from watchword.errors import StoreUnavailable
+from watchword.stores._statements import BEHIND
 
 T = TypeVar("T")
 
@@ -78,7 +79,7 @@ def prepare(path: Path, *, upgrades: bool = True) -> tuple[int, int]:
     Gives the versions from which and to which.
 
     Raises StoreUnavailable when a newer watchword has been here, or one from before 0.1.0, and
-    where it is a backup; StoreBehind where the schema is an older one, unless it `upgrades`.
+    where it is a backup; unless it `upgrades`, also where the schema is an older one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -108,7 +109,7 @@ def _migrate(connection: sqlite3.Connection, *, upgrades: bool) -> tuple[int, in
     if version > len(steps):
         raise StoreUnavailable("This file was made by a newer watchword.")
     if 0 < version < len(steps) and not upgrades:
-        raise StoreBehind
+        raise StoreUnavailable(BEHIND)
     for step in steps[version:]:
         for statement in split(step):
             connection.execute(statement)
