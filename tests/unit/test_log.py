@@ -109,6 +109,20 @@ def test_the_readable_form_is_one_plain_line_whatever_was_typed(written, sign):
     assert f"d{named}e" in written.getvalue()
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["\x1b[2J", "\n", "\x7f", "\x9b31m", "\u202e", "\ud800", "街角", 1 << 70, 0.5, None, ["a"]],
+)
+def test_a_line_of_json_is_ascii_and_says_it_all(written, said):
+    """A terminal that shows it obeys nothing; whoever reads it gets back what was said."""
+    log.configure("json", stream=written)
+    log.events().warning("request_refused", account=said)
+    (line,) = written.getvalue().splitlines()
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["account"] == said
+
+
 def test_what_can_be_read_stays_as_it_is(written):
     log.configure("text", stream=written)
     log.events().info("request_refused", brand="街角小店", path="a\\b", said="it's 7 o'clock")
