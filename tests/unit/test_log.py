@@ -6,6 +6,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.dev import ConsoleRenderer
 
 from watchword import log
 from watchword.domain import destination
@@ -71,6 +72,21 @@ def test_the_readable_form_has_the_same_fields(written):
     log.events().warning("limit_met", scope="destination")
     assert "limit_met" in written.getvalue()
     assert "scope=destination" in written.getvalue()
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["plain", "", "it's", 'a "b"', "a=b", "a b", "街角", "a\\b", 5, 0.5, True, None, ["a", "b c"]],
+)
+def test_the_readable_form_is_the_one_that_a_terminal_has_without_its_colours(written, said):
+    """Two renderers, one form."""
+    log.configure("text", stream=written)
+    log.events().warning("limit_met", scope="destination", account=said, body=said)
+    fields = {"scope": "destination", "account": said, "body": said}
+    plain = ConsoleRenderer(colors=False)
+    when = written.getvalue().partition(" ")[0]
+    event = {"timestamp": when, "level": "warning", "event": "limit_met", **fields}
+    assert written.getvalue() == plain(None, "warning", event) + "\n"
 
 
 def test_what_is_below_the_level_is_not_written(written):

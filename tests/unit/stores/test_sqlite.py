@@ -19,7 +19,8 @@ from watchword.domain.destination import phone
 from watchword.domain.quota import Quota, Scope, Span
 from watchword.errors import QuotaExceeded, RecordConflict, StoreUnavailable
 from watchword.ports import Write
-from watchword.stores.sqlite import SqliteStore
+from watchword.stores.sqlite import SqliteStore, _checkpointer
+from watchword.stores.sqlite._checkpointer import Checkpointer
 from watchword.stores.sqlite._connection import PATIENCE_S, connect, migrations, prepare
 from watchword.stores.sqlite._queries import SQL
 
@@ -191,6 +192,26 @@ def test_no_statement_reads_a_whole_table(path, name):
         *([["SCAN notices"]] if name == "erase_notices" else []),  # which writes the file anew
         ["SCAN w", "SCAN w"],  # what it found itself: a row a webhook
     )
+
+
+def test_the_log_starts_over_however_busy_the_writer_is(path, monkeypatch):
+    """What is left of a long log is carried between a COMMIT and the next act: no COMMIT ever has
+    to carry much, and the log does not grow for ever."""
+    monkeypatch.setattr(_checkpointer, "EVERY", 50)
+    monkeypatch.setattr(_checkpointer, "LONG", 200)
+    prepare(path)
+    checkpointer = Checkpointer(path)
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE busy (body BLOB)")
+        cursor = connection.cursor()
+        for _ in range(2_000):
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("INSERT INTO busy VALUES (zeroblob(6000))")
+            cursor.execute("COMMIT")
+            checkpointer.committed(cursor, 1)
+        pages = path.with_name("watchword.db-wal").stat().st_size // 2072
+        checkpointer.close()
+    assert pages < 2_000
 
 
 async def test_a_lock_held_for_a_moment_is_waited_for(store, path):

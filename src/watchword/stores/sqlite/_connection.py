@@ -21,7 +21,8 @@ NAP_S = 0.001
 _PAGE_BYTES = 2048
 """Half the usual: a send writes to scattered pages, and each goes to the log whole."""
 _LOOK_CACHE_KIB = 2 * 1024
-_CHECKPOINT_PAGES = 16_000
+_LONGEST_LOG = 64_000
+"""Pages, 128 MiB: then a COMMIT carries what the checkpointer has not."""
 BACKUP = 0x77776261
 """What marks a backup, as SQLite's application_id; "wwba" in ASCII. What was open in it is still
 open there, so that no server may use it as it is."""
@@ -44,7 +45,7 @@ def connect(path: Path, *, cache_kib: int = _LOOK_CACHE_KIB) -> sqlite3.Connecti
     patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 

@@ -244,8 +244,8 @@ class Writer:
             _disown(cursor)
             self._tell(self._fail, batch, trouble)
         else:
+            self._checkpointer.committed(cursor, len(batch))
             self._tell(self._answer_committed, batch)
-            self._checkpointer.committed(len(batch))
 
     def _tell(self, what: Callable[..., None], *said: Any) -> None:
         if not self._loop.is_closed():
