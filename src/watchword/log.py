@@ -105,8 +105,8 @@ def one_plain_line(logger: Any, method: str, event: _Event) -> _Event:
 
 
 def readable(logger: Any, method: str, event: _Event) -> str:
-    """The line that structlog's ConsoleRenderer makes without colours, at a tenth of its price: a
-    send has such a line, and so has a check."""
+    """The line that structlog's ConsoleRenderer makes without colours, at a fraction of its price:
+    each send has such a line, and each check."""
     when, level, what = event.pop("timestamp"), event.pop("level"), event.pop("event")
     fields = [f"{name}={_spelled(event[name])}" for name in sorted(event)]
     return " ".join([f"{when} [{level:<9}] {what:<30}", *fields]).rstrip(" ")

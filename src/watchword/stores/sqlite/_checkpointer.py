@@ -75,7 +75,7 @@ def _catch_up(cursor: sqlite3.Cursor, pages: int) -> bool:
     """Carry what came while the last round ran, again and again; whether little is left."""
     for _ in range(_MOST_ROUNDS):
         before, pages = pages, _carry(cursor)
-        if pages - before <= _LITTLE:
+        if 0 <= pages <= before + _LITTLE:
             return True
     return False
 
