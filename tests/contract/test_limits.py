@@ -397,10 +397,10 @@ async def test_while_a_limit_changes_the_larger_one_is_not_exceeded(store, quota
 
 
 async def test_houses_of_two_limits_at_once_never_exceed_the_larger_one(store):
-    small, large = (Acts(store, quotas=(Quota(Scope.APP, amount, HOUR),)) for amount in (32, 100))
-    sends = (acts.send(to=to) for to in people(125) for acts in (small, large))
+    small, large = (Acts(store, quotas=(Quota(Scope.APP, amount, HOUR),)) for amount in (64, 200))
+    sends = (acts.send(to=to) for to in people(250) for acts in (small, large))
     told = Counter(await at_once(sends))
-    assert told == {"issued": 100, "QuotaExceeded": 150}
+    assert told == {"issued": 200, "QuotaExceeded": 300}
 
 
 async def granted(acts: Acts, times: int) -> int:
