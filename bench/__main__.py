@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import captcha, delivering, enduring, fleet, hints, postgres, scale, scenarios
+from bench import captcha, delivering, enduring, fleet, floored, hints, postgres, scale, scenarios
 from bench.claims import claims
 from bench.disk import commit_seconds, file_system
 from bench.fleet import Fleet
@@ -27,7 +27,7 @@ from bench.schedule import Part, fleet_schedule, schedule
 
 ALL = {
     "sqlite": (
-        *("send", "check", "dialects", "captcha", "hints"),
+        *("send", "check", "floor", "dialects", "captcha", "hints"),
         *("million", "sweep", "processes", "handover", "fairness", "hour"),
     ),
     "postgresql": ("send", "check", "million", "connections", "sweep"),
@@ -80,6 +80,9 @@ def measure(plan: Plan, results: Results, asked: argparse.Namespace, tell: Tell)
     for deliver in workers if kinds else ():
         tell(f"worker {'on' if deliver else 'off'}")
         results.speed += scenarios.speed(plan, tell, kinds=kinds, deliver=deliver)
+    if "floor" in asked.only:
+        tell("the floor")
+        results.floored = floored.floored(plan, tell)
     if "dialects" in asked.only:
         tell("dialects, worker on")
         results.dialects = scenarios.dialects(plan, tell)

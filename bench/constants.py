@@ -20,37 +20,49 @@ from watchword.surfaces.ops import pages
 
 _STATUS = 201
 _TYPE = "application/json"
-_LOCATION = "/v1/verifications/" + "0" * 26
-_BODY = msgspec.json.encode(
-    {
-        "id": "0" * 26,
-        "status": "pending",
-        "to": "+86*********00",
-        "channel": "sms",
-        "expires_at": "2026-01-01T00:10:00Z",
-        "resend_at": "2026-01-01T00:01:00Z",
-        "attempts_left": 5,
-    }
-)
+_ID = "0" * 26
+_SAID = {
+    "status": "pending",
+    "to": "+86*********00",
+    "channel": "sms",
+    "expires_at": "2026-01-01T00:10:00Z",
+    "resend_at": "2026-01-01T00:01:00Z",
+    "attempts_left": 5,
+}
 
 
-class _EndUser(msgspec.Struct):
+class EndUser(msgspec.Struct):
     ip: str
     fingerprint: str
 
 
-class _Asked(msgspec.Struct):
+class Asked(msgspec.Struct):
     """A send as it comes, no rule applied."""
 
     to: str
     channel: str
     purpose: str
-    client: _EndUser
+    client: EndUser
 
 
-_read = msgspec.json.Decoder(_Asked).decode
+def answer(challenge_id: str) -> Answer:
+    """What a send is answered, of the challenge with this id."""
+    location = (b"location", _location(challenge_id).encode())
+    headers = [(b"content-type", _TYPE.encode()), location]
+    return Answer(_STATUS, headers, _body(challenge_id))
+
+
+def _body(challenge_id: str) -> bytes:
+    return msgspec.json.encode({"id": challenge_id, **_SAID})
+
+
+def _location(challenge_id: str) -> str:
+    return f"/v1/verifications/{challenge_id}"
+
+
+_read = msgspec.json.Decoder(Asked).decode
 # Made once: a route that made it each time would be slower, and we would look better beside it.
-_response = Response(_BODY, _STATUS, {"location": _LOCATION}, media_type=_TYPE)
+_response = Response(_body(_ID), _STATUS, {"location": _location(_ID)}, media_type=_TYPE)
 
 
 async def constant(request: Request) -> Response:
@@ -62,11 +74,7 @@ async def constant(request: Request) -> Response:
 class Plain:
     """Less than the stack: our own Exchange on bare ASGI, and nobody looks into the body."""
 
-    _answer = Answer(
-        _STATUS,
-        [(b"content-type", _TYPE.encode()), (b"location", _LOCATION.encode())],
-        _BODY,
-    )
+    _answer = answer(_ID)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)

@@ -10,6 +10,7 @@ from bench.claims import claims
 from bench.delivering import Handed, Undisturbed
 from bench.enduring import Endured
 from bench.fleet import Cleared, Cost, Fleet, Pooled
+from bench.floored import Floored
 from bench.hints import CALLS, Hinted
 from bench.measure import Figure
 from bench.results import Results
@@ -35,6 +36,8 @@ def _sections(results: Results) -> Iterator[str]:
         yield f"One bare commit on this disk (p50): {results.commit_ms:.3f} ms."
     if results.speed:
         yield _speed(results.speed)
+    for floored in results.floored:
+        yield _floored(floored)
     for found in results.dialects:
         yield _dialects(found)
     if results.captchas is not None:
@@ -103,6 +106,33 @@ def _notes(figure: Figure) -> Iterator[str]:
 def _refusals(figure: Figure) -> str:
     strange = {s: n for s, n in figure.statuses.items() if not 200 <= s < 300}
     return ", ".join(f"{n} x {status}" for status, n in strange.items())
+
+
+def _floored(found: Floored) -> str:
+    ours, bare = found.ours, found.bare
+    rows = [
+        (
+            each.scenario,
+            f"{each.rate:.0f}",
+            f"{each.to_constant.rate:.3f}" if each.to_constant else "",
+            f"{each.p50:.2f}",
+            f"{each.p99:.2f}",
+            f"{each.cpu_us:.0f}",
+            f"{each.busy:.0%}",
+            f"{each.others:.0%}",
+            "; ".join(_notes(each)),
+        )
+        for each in (found.constant, bare, ours)
+    ]
+    heads = (
+        *("scenario", "per second", "to constant", "p50 ms", "p99 ms", "CPU us"),
+        *("server busy", "others", "note"),
+    )
+    return (
+        f"By {ours.clients} clients, in turns: a {ours.scenario} reaches {found.beside.rate:.3f} "
+        f"of the rate of a {bare.scenario}, and costs {found.beside.cpu:.2f} times its CPU time."
+        "\n\n"
+    ) + table(heads, rows)
 
 
 def _dialects(found: Dialects) -> str:

@@ -8,6 +8,7 @@ from bench.captcha import Captchas
 from bench.delivering import Handed, Undisturbed
 from bench.enduring import Endured
 from bench.fleet import Fleet
+from bench.floored import Floored
 from bench.hints import Hinted
 from bench.measure import Figure
 from bench.sampling import Place
@@ -31,6 +32,7 @@ class Results(msgspec.Struct, kw_only=True):
     command: str
     commit_ms: float | None = None
     speed: list[Figure] = []
+    floored: list[Floored] = []
     dialects: list[Dialects] = []
     captchas: Captchas | None = None
     hints: list[Hinted] = []

@@ -9,6 +9,7 @@ import msgspec
 from bench.captcha import WINDOWS_A_ROUND
 from bench.enduring import SLICES, slice_seconds
 from bench.fleet import POOLS
+from bench.floored import WINDOWS_A_ROUND as FLOOR_WINDOWS
 from bench.rig import Plan
 from bench.scenarios import CROWDS, SLICE, SWEPT_WITHIN
 from bench.seed import ROWS_A_SEND
@@ -47,6 +48,9 @@ def schedule(plan: Plan, *, only: Collection[str], workers: Sequence[bool]) -> I
         measured = turns * _WINDOWS_A_TURN * plan.seconds
         name = f"{' and '.join(kinds)}, worker {'on' if deliver else 'off'}"
         yield Part(name, _START_S + measured * (1 + _PREPARED))
+    if "floor" in only:
+        measured = FLOOR_WINDOWS * plan.rounds * plan.seconds
+        yield Part("floor", _START_S + measured * (1 + 2 * _PREPARED))
     if "dialects" in only:
         measured = _DIALECT_WINDOWS * plan.rounds * plan.seconds
         yield Part("dialects", 2 * _START_S + measured * (1 + _PREPARED))

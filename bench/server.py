@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 
 import msgspec
 
-from bench import constants
+from bench import constants, floor
 from bench.inside import Home, settings
 from bench.sampling import Place, Sampler
 from watchword import web
@@ -123,7 +123,7 @@ async def serve(options: argparse.Namespace, answers: BinaryIO) -> None:
 
 
 def application(service: Service) -> Application:
-    return web.application(service, extra=constants.owners())
+    return web.application(service, extra=[*constants.owners(), *floor.owners(service.store)])
 
 
 async def _lines_of_stdin() -> AsyncIterator[str]:

@@ -10,6 +10,10 @@ import msgspec
 
 CONSTANT_PATH = "/bench/constant"
 PLAIN_PATH = "/bench/plain"
+FLOOR_PATH = "/bench/floor"
+FLOOR_CODE = "000000"
+"""The only one there: whoever checks has to know it."""
+_OURS = "/v1/verifications"
 _MAGIC_ENDINGS = 5
 _PHONES_A_BLOCK = 10_000 - _MAGIC_ENDINGS
 
@@ -30,7 +34,7 @@ class Traffic:
         self._mailboxes = mailboxes
         self._dice = random.Random(first)
 
-    def sends(self, path: str = "/v1/verifications") -> Iterator[bytes]:
+    def sends(self, path: str = _OURS) -> Iterator[bytes]:
         """Without end; no two for the same destination, network, device or idempotency key."""
         post = self._post(path)
         for serial in self._serial:
@@ -44,11 +48,11 @@ class Traffic:
         """And for the one below the stack."""
         return self.sends(PLAIN_PATH)
 
-    def checks(self, known: Sequence[Known]) -> Iterator[bytes]:
+    def checks(self, known: Sequence[Known], path: str = _OURS) -> Iterator[bytes]:
         """One for each challenge: a right code, a wrong one, a right one ..."""
         for place, (each, serial) in enumerate(zip(known, self._serial, strict=False)):
             code = wrong(each.code) if place % 2 else each.code
-            post = self._post(f"/v1/verifications/{each.challenge_id}/check")
+            post = self._post(f"{path}/{each.challenge_id}/check")
             body = b'{"code":"%b","client":{"ip":"%b","fingerprint":"%032x"}}' % (
                 code.encode(),
                 network(serial),
