@@ -61,8 +61,13 @@ def _checked(rig: Rig) -> Window:
         (made,) = client.closed_loop(islice(rig.traffic.sends(FLOOR_PATH), many), _FOR_EVER)
     if set(made.statuses) != {CREATED}:
         raise RuntimeError(f"Bare sends failed: {dict(made.statuses)}")
-    known = [Known(_read_made(body).id, FLOOR_CODE) for body in made.bodies]
+    known = [Known(made_by(body), FLOOR_CODE) for body in made.bodies]
     return rig.load(rig.traffic.checks(known, FLOOR_PATH), CROWD)[0]
+
+
+def made_by(body: bytes) -> str:
+    """The id in the answer to a send."""
+    return _read_made(body).id
 
 
 def _floored(kind: str, turns: list[tuple[Window, Window, Window]]) -> Floored:

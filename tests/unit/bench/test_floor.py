@@ -1,0 +1,71 @@
+"""The floor is one only for as long as it leaves in the store what ours leave."""
+
+import os
+import sqlite3
+from contextlib import closing
+from itertools import islice
+
+import pytest
+
+from bench.floored import made_by
+from bench.inside import Home
+from bench.rig import Plan, rig_on
+from bench.traffic import FLOOR_CODE, FLOOR_PATH, Known
+
+MANY = 10
+LEFT = (
+    "SELECT count(*) FROM challenges",
+    "SELECT count(*) FROM deliveries",
+    "SELECT count(*) FROM spent",
+    "SELECT count(*) FROM tallies",
+    "SELECT count(*) FROM failures",
+    "SELECT count(*) FROM onces",
+    "SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM journal)",
+    "SELECT count(*) FROM challenges WHERE state = 'approved'",
+    "SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL",
+    "SELECT sum(attempts) FROM challenges",
+)
+"""What a send or a check may change. An event may be in the journal already."""
+
+
+@pytest.fixture
+def rig(tmp_path):
+    core = min(os.sched_getaffinity(0))
+    plan = Plan(
+        folder=tmp_path,
+        server_core=core,
+        client_core=core,
+        seconds=1.0,
+        rounds=1,
+        clients=(1,),
+        mailboxes=0.0,
+        rows=0,
+    )
+    with rig_on(plan, Home(tmp_path)) as rig:
+        yield rig
+
+
+def grown(rig, requests):
+    """By how much each count grew, and the answers."""
+    before = left(rig)
+    with rig.client(1) as client:
+        (answers,) = client.closed_loop(islice(requests, MANY), 60.0)
+    assert len(answers.bodies) == MANY
+    return [now - then for now, then in zip(left(rig), before, strict=True)], answers
+
+
+def left(rig):
+    with closing(sqlite3.connect(rig.home.data / "watchword.db")) as store:
+        return [store.execute(count).fetchone()[0] or 0 for count in LEFT]
+
+
+def test_bare_sends_and_checks_leave_what_ours_leave(rig):
+    ours, _ = grown(rig, rig.traffic.sends())
+    bare, made = grown(rig, rig.traffic.sends(FLOOR_PATH))
+    assert bare == ours
+    assert ours[:3] == [MANY, MANY, 3 * MANY]
+    judged, _ = grown(rig, rig.checks(MANY))
+    known = [Known(made_by(body), FLOOR_CODE) for body in made.bodies]
+    barely_judged, _ = grown(rig, rig.traffic.checks(known, FLOOR_PATH))
+    assert barely_judged == judged
+    assert judged[-3:] == [MANY // 2, -MANY // 2, MANY // 2]
