@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import count
 from time import time_ns
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -29,11 +29,18 @@ from watchword.surfaces.exchange import Answer, Application, Exchange, Receive, 
 _APP = "0" * 26
 _TTL, _DAY = 600_000_000, 86_400_000_000
 _MASKED = "+86*********00"
+_JSON = [(b"content-type", b"application/json")]
 
 
 class _Judged(msgspec.Struct):
     code: str
     client: EndUser
+
+
+class _Settled(msgspec.Struct):
+    id: str
+    status: str
+    attempts_left: int
 
 
 class _Person(NamedTuple):
@@ -46,6 +53,7 @@ class _Person(NamedTuple):
 
 
 _read_send = msgspec.json.Decoder(Asked).decode
+_encode = msgspec.msgpack.Encoder().encode
 _read_check = msgspec.json.Decoder(_Judged).decode
 
 
@@ -72,7 +80,8 @@ class Floor:
         device = self._index(b"device", asked.client.fingerprint.encode())
         serial = next(self._serials)
         challenge_id = f"{serial:026d}"
-        recipient, code = self._seal(body, slot), self._seal(FLOOR_CODE.encode(), slot)
+        code = self._seal(FLOOR_CODE.encode(), slot)
+        recipient = self._seal(_encode((asked.to, "", "", "bench", "", {})), slot)
         digest = self._digest(challenge_id, FLOOR_CODE)
         counters = (destination, who.network, device)
 
@@ -91,11 +100,10 @@ class Floor:
             cursor.execute(SQL["queue_delivery"], queued)
             told = (at, "created", _APP, "sms", "sign_in", challenge_id, destination, _MASKED, "{}")
             cursor.execute(SQL["tell_sent"], told)
-            _remember(cursor, who, made)
+            _remember(cursor, who, (challenge_id, True, _MASKED, "sms", at, at, at, 5, 1))
 
-        made = answer(challenge_id)
         await self._run(act)
-        return made
+        return answer(challenge_id)
 
     async def _check(self, exchange: Exchange, challenge_id: str) -> Answer:
         body = await exchange.body()
@@ -103,12 +111,13 @@ class Floor:
         who, serial = self._person(exchange, body, asked.client), int(challenge_id)
         digest = self._digest(challenge_id, asked.code)
 
-        def act(cursor: sqlite3.Cursor) -> None:
+        def act(cursor: sqlite3.Cursor) -> str:
             named = (serial, challenge_id, _APP)
             row = cursor.execute(SQL["question"], named).fetchone()
             destination, draws = row[0], row[5]
             look(cursor, [("failures", (destination, b"")), ("once", (who.once, who.at))])
-            if draws.startswith(digest):
+            right = draws.startswith(digest)
+            if right:
                 cursor.execute(SQL["close_challenge"], ("approved", 0, who.at, serial))
                 cursor.execute(SQL["drop_queued"], (who.at, serial))
             else:
@@ -118,11 +127,12 @@ class Floor:
                 networks = (b"", who.network)
                 failures = [(destination, each, now, 1, idle_at) for each in networks]
                 cursor.executemany(SQL["put_failures"], failures)
-            _remember(cursor, who, settled)
+            status = "approved" if right else "pending"
+            _remember(cursor, who, (status, 5))
+            return status
 
-        settled = answer(challenge_id)
-        await self._run(act)
-        return settled
+        settled = _Settled(id=challenge_id, status=await self._run(act), attempts_left=5)
+        return Answer(200, _JSON, msgspec.json.encode(settled))
 
     def _person(self, exchange: Exchange, body: bytes, client: EndUser) -> _Person:
         self._index(b"key", exchange.headers[b"authorization"])
@@ -144,11 +154,11 @@ class Floor:
         return nonce + self._cipher.encrypt(nonce, plain, bound_to)
 
 
-def _remember(cursor: sqlite3.Cursor, who: _Person, told: Answer) -> None:
-    kept: tuple[Any, ...] = (who.once, who.request, told.body, who.at + _DAY)
+def _remember(cursor: sqlite3.Cursor, who: _Person, told: tuple[object, ...]) -> None:
+    kept = (who.once, who.request, _encode(told), who.at + _DAY)
     cursor.execute(SQL["remember_once"], kept)
 
 
 def owners(store: Store) -> Sequence[tuple[str, Application]]:
-    """Both, for the path table; none where the store is a server."""
+    """For the path table; nobody where the store is a server."""
     return [(FLOOR_PATH, Floor(store))] if isinstance(store, SqliteStore) else []

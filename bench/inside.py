@@ -66,6 +66,14 @@ class _Verification(msgspec.Struct):
     id: str
 
 
+_read_verification = msgspec.json.Decoder(_Verification).decode
+
+
+def made_by(answer: bytes) -> str:
+    """The id in the answer to a send."""
+    return _read_verification(answer).id
+
+
 def inside(home: Home, work: Callable[[Service], Awaitable[_T]]) -> _T:
     """Do something with the service of a home; servers on the same one go on."""
 
@@ -111,11 +119,10 @@ async def cloud_account(service: Service) -> CloudAccount:
 
 def known(answers: Sequence[bytes]) -> Callable[[Service], Awaitable[list[Known]]]:
     """The codes of what was sent, given the answers to it."""
-    reader = msgspec.json.Decoder(_Verification)
 
     async def read(service: Service) -> list[Known]:
         app = await _app(service)
-        ids = [reader.decode(answer).id for answer in answers]
+        ids = [made_by(answer) for answer in answers]
         found: list[Known] = []
         for start in range(0, len(ids), AT_ONCE):
             some = (_known(service, app, each) for each in ids[start : start + AT_ONCE])
