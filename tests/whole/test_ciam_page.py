@@ -369,6 +369,7 @@ def test_guessing_ends(someone):
             with visitor.page.expect_response("**/sms/verify"):
                 field.fill(wrong)
                 field.press("Enter")
+            expect(field).to_have_attribute("aria-invalid", "true")  # the page has read it too
         expect(field).to_have_accessible_description(re.compile("Too many tries"))
 
 
