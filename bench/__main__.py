@@ -6,12 +6,12 @@ import argparse
 import os
 import platform
 import shlex
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import apsw
 import msgspec
 
 from bench import captcha, delivering, enduring, fleet, floored, hints, postgres, scale, scenarios
@@ -145,7 +145,7 @@ def machine(folder: Path) -> Machine:
         kernel=platform.release().split("-")[0],
         file_system=file_system(folder),
         python=platform.python_version(),
-        sqlite=sqlite3.sqlite_version,
+        sqlite=apsw.sqlite_lib_version(),
     )
 
 

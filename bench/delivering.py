@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import Any, TypeVar
 
+import apsw
 import msgspec
 from aiosmtplib import SMTP
 
@@ -276,8 +276,9 @@ def _write(data: Path, port: int) -> None:
 
 
 def _rows(data: Path, statement: str, *given: object) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(f"file:{data}/watchword.db?mode=ro", uri=True)) as connection:
-        return connection.execute(statement, given).fetchall()
+    with closing(apsw.Connection(f"{data}/watchword.db", apsw.SQLITE_OPEN_READONLY)) as connection:
+        found: list[tuple[Any, ...]] = connection.execute(statement, given).fetchall()
+        return found
 
 
 def _nap() -> None:

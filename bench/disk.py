@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
+
+import apsw
 
 ROW = 1000
 COMMITS = 300
@@ -18,7 +19,7 @@ def commit_seconds(folder: Path) -> float:
     """The median of bare commits of one small row: SQLite, WAL, synchronous=FULL."""
     with (
         TemporaryDirectory(dir=folder) as place,
-        closing(sqlite3.connect(Path(place, "bare.db"), isolation_level=None)) as connection,
+        closing(apsw.Connection(str(Path(place, "bare.db")))) as connection,
     ):
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -26,7 +27,7 @@ def commit_seconds(folder: Path) -> float:
         return median(_commit(connection) for _ in range(COMMITS))
 
 
-def _commit(connection: sqlite3.Connection) -> float:
+def _commit(connection: apsw.Connection) -> float:
     body = os.urandom(ROW)
     started_at = perf_counter()
     connection.execute("BEGIN IMMEDIATE")

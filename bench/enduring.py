@@ -6,14 +6,15 @@ the hour falls due in it, evenly. Only the journal is kept for longer, and grows
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import apsw
 import msgspec
 
 from bench.inside import Home
@@ -139,8 +140,9 @@ def _stretch(rig: Rig, data: Path, rate: float, seconds: float, tell: Tell) -> S
 def _looked_at(data: Path) -> tuple[float, float, float]:
     """MiB in use by all but the journal and by the journal, and how long ago the oldest challenge
     could have been swept."""
-    with closing(sqlite3.connect(f"file:{data}/watchword.db?mode=ro", uri=True)) as connection:
-        found = dict(connection.execute(_SIZES).fetchall())
-        ((oldest,),) = connection.execute("SELECT min(expires_at) FROM challenges").fetchall()
+    with closing(apsw.Connection(f"{data}/watchword.db", apsw.SQLITE_OPEN_READONLY)) as connection:
+        sizes: list[Any] = connection.execute(_SIZES).fetchall()
+        oldest = connection.execute("SELECT min(expires_at) FROM challenges").get
+    found = dict(sizes)
     lag_s = time.time() - oldest / 1e6 - KEPT.total_seconds()
     return found.get(0, 0) / 2**20, found.get(1, 0) / 2**20, max(0.0, lag_s)

@@ -8,13 +8,13 @@ draw no code, log and count nothing.
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import count
 from time import time_ns
 from typing import NamedTuple
 
+import apsw
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -85,7 +85,7 @@ class Floor:
         digest = self._digest(challenge_id, FLOOR_CODE)
         counters = (destination, who.network, device)
 
-        def act(cursor: sqlite3.Cursor) -> None:
+        def act(cursor: apsw.Cursor) -> None:
             at = who.at
             looks: list[Look] = [("newest_page", (each,)) for each in counters]
             looks += [("latest", (slot,)), ("failures", (destination, b""))]
@@ -111,9 +111,9 @@ class Floor:
         who, serial = self._person(exchange, body, asked.client), int(challenge_id)
         digest = self._digest(challenge_id, asked.code)
 
-        def act(cursor: sqlite3.Cursor) -> str:
+        def act(cursor: apsw.Cursor) -> str:
             named = (serial, challenge_id, _APP)
-            row = cursor.execute(SQL["question"], named).fetchone()
+            row = cursor.execute(SQL["question"], named).get
             destination, draws = row[0], row[5]
             look(cursor, [("failures", (destination, b"")), ("once", (who.once, who.at))])
             right = draws.startswith(digest)
@@ -154,7 +154,7 @@ class Floor:
         return nonce + self._cipher.encrypt(nonce, plain, bound_to)
 
 
-def _remember(cursor: sqlite3.Cursor, who: _Person, told: tuple[object, ...]) -> None:
+def _remember(cursor: apsw.Cursor, who: _Person, told: tuple[object, ...]) -> None:
     kept = (who.once, who.request, _encode(told), who.at + _DAY)
     cursor.execute(SQL["remember_once"], kept)
 

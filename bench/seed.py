@@ -6,10 +6,12 @@ keys, since a million acts would take longer than all that is measured.
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+import apsw
 
 from bench.inside import Home, fill, inside, settings
 
@@ -59,17 +61,13 @@ def seed(
     `over` from then on, all of it closed and delivered."""
     sample = min(SAMPLE, many)
     inside(Home(data), fill(sample, first=SEEDED, now=now, ttl=ttl))
-    with closing(
-        sqlite3.connect(settings(Home(data)).store_path, isolation_level=None)
-    ) as connection:
+    with closing(apsw.Connection(str(settings(Home(data)).store_path))) as connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA cache_size = -2000000")
         if over:
-            connection.executescript(_ALIKE)
+            connection.execute(_ALIKE)
         _take_sample(connection)
-        (spread,) = connection.execute(
-            "SELECT max(serial) - min(serial) + 1 FROM challenges"
-        ).fetchone()
+        spread = connection.execute("SELECT max(serial) - min(serial) + 1 FROM challenges").get
         connection.execute("BEGIN")
         for step in range(sample, many, sample):
             later = over * step / many // timedelta(microseconds=1)
@@ -80,26 +78,24 @@ def seed(
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _end(connection: sqlite3.Connection) -> None:
+def _end(connection: apsw.Connection) -> None:
     """Without the events of it, which were sealed yesterday."""
     asked = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
-    triggers = connection.execute(asked).fetchall()
+    triggers: list[Any] = connection.execute(asked).fetchall()
     for name, _ in triggers:
         connection.execute(f"DROP TRIGGER {name}")
-    connection.executescript(_OVER)
+    connection.execute(_OVER)
     for _, text in triggers:
         connection.execute(text)
 
 
-def _take_sample(connection: sqlite3.Connection) -> None:
+def _take_sample(connection: apsw.Connection) -> None:
     for table in _FRESH:
         statement = f"CREATE TEMP TABLE sample_of_{table} AS SELECT * FROM {table}"  # noqa: S608
         connection.execute(statement)
 
 
-def _repeat(
-    connection: sqlite3.Connection, step: int, shift: int, later: int, *, most: int
-) -> None:
+def _repeat(connection: apsw.Connection, step: int, shift: int, later: int, *, most: int) -> None:
     """The sample once more, so many microseconds `later`; `shift` makes its serials older than any
     so far."""
     for table, fresh in _FRESH.items():

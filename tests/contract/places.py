@@ -1,6 +1,5 @@
 """Where stores are kept: what is told apart here, and nowhere else in the contract."""
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from hashlib import sha256
@@ -8,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
+import apsw
 import msgspec
 
 from tests import postgres_server
@@ -92,8 +92,8 @@ class _Sqlite:
         return await SqliteStore.open(Path(address.removeprefix(_FILE)))
 
     def answers(self, address: str, statements: Sequence[str]) -> list[Rows]:
-        file = f"file:{address.removeprefix(_FILE)}?mode=ro"
-        with closing(sqlite3.connect(file, uri=True)) as connection:
+        file = address.removeprefix(_FILE)
+        with closing(apsw.Connection(file, apsw.SQLITE_OPEN_READONLY)) as connection:
             return [connection.execute(statement).fetchall() for statement in statements]
 
 

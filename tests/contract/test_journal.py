@@ -2,9 +2,9 @@
 
 import asyncio
 import re
-import sqlite3
 from contextlib import closing, suppress
 
+import apsw
 import msgspec
 import pytest
 
@@ -45,10 +45,9 @@ async def told(store):
 def change(place, *statements):
     """Somebody with the right to write changes the store behind our back."""
     if place.kind == "sqlite":
-        with closing(sqlite3.connect(place.address.removeprefix("sqlite:///"))) as file:
+        with closing(apsw.Connection(place.address.removeprefix("sqlite:///"))) as file:
             for statement in statements:
                 file.execute(statement)
-            file.commit()
         return
     for statement in statements:
         ours = re.sub(r"\b(journal|chains)\b", r"watchword.\1", statement)

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import secrets
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from urllib.parse import quote
 
+import apsw
 import msgspec
 import pytest
 
@@ -158,9 +158,9 @@ async def test_nothing_is_kept_for_longer_than_a_day(tmp_path, keys, clock, carr
 
 
 def rows(tmp_path):
-    db = sqlite3.connect(tmp_path / FILE)
+    db = apsw.Connection(str(tmp_path / FILE))
     try:
-        return db.execute("SELECT count(*) FROM received").fetchone()[0]
+        return db.execute("SELECT count(*) FROM received").get
     finally:
         db.close()
 

@@ -2,12 +2,12 @@
 
 import copy
 import json
-import sqlite3
 from base64 import b64decode
 from collections import Counter
 from contextlib import closing, contextmanager
 from datetime import timedelta
 
+import apsw
 import msgspec
 import pytest
 from huaweicloudsdkbssintl.v2 import BssintlClient
@@ -42,7 +42,7 @@ def sealed_under(server, id):
     found["challenges.draws"] += sum(_seals(row, id) for row in rows)
     for kind, body in server.rows("SELECT kind, body FROM records"):
         found[kind] += _seals(body, id)
-    with closing(sqlite3.connect(server.folder / "inbox.db")) as db:
+    with closing(apsw.Connection(str(server.folder / "inbox.db"))) as db:
         found["inbox"] += _seals(db.execute("SELECT sealed FROM received").fetchall(), id)
     return +found
 

@@ -5,11 +5,11 @@ import json
 import re
 import shutil
 import socket
-import sqlite3
 import subprocess
 import threading
 from contextlib import closing, contextmanager
 
+import apsw
 import httpx2
 import psutil
 import pytest
@@ -245,7 +245,7 @@ def grow(house):
     """Make it a store that takes a while to read."""
     if house.place.kind == "sqlite":
         path = house.place.address.removeprefix("sqlite:///")
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        with closing(apsw.Connection(str(path))) as connection:
             connection.execute(JUNK["sqlite"])
     else:
         postgres_server.rows(house.place.address, JUNK["postgresql"])

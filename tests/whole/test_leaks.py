@@ -9,7 +9,6 @@ in the same way, and what its tables give.
 import asyncio
 import json
 import socket
-import sqlite3
 import subprocess
 import sys
 from base64 import b64encode
@@ -17,6 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from urllib.parse import quote
 
+import apsw
 import httpx2
 import pytest
 
@@ -129,7 +129,7 @@ class Embedded:
         """Let a copy of the store hold an event that waits, or one that is sealed."""
         copy = folder / "telling.db"
         copy.write_bytes(remains.places["watchword.db after the end"])
-        with closing(sqlite3.connect(copy, isolation_level=None)) as file:
+        with closing(apsw.Connection(str(copy))) as file:
             file.execute(*event)
             file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return {"copy": copy.read_bytes()}
@@ -138,7 +138,7 @@ class Embedded:
         """Let a copy of the store write a note and delete it: what the disk holds then."""
         copy = folder / "copy.db"
         copy.write_bytes(remains.places["watchword.db after the end"])
-        with closing(sqlite3.connect(copy, isolation_level=None)) as file:
+        with closing(apsw.Connection(str(copy))) as file:
             file.execute("PRAGMA secure_delete = OFF")
             file.execute("INSERT INTO records VALUES ('note', ?, 1, x'00', NULL)", (note,))
             file.execute("DELETE FROM records WHERE kind = 'note'")

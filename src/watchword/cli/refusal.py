@@ -24,5 +24,5 @@ def explained(error: BaseException) -> str | None:
             return f"{name}: {reason}."
         case OSError():
             return f"{error}."
-    # Known by name: the commands that open no store load no sqlite3.
-    return f"{error}." if type(error).__module__ == "sqlite3" else None
+    # Known by name: the commands that open no store load no SQLite.
+    return f"{error}." if type(error).__module__ == "apsw" else None

@@ -16,15 +16,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import apsw
 import msgspec
 
 from watchword.domain.delivery import DeliveryState, Receipt
@@ -218,23 +218,25 @@ class _File:
     def rows(self, since: int, address: bytes | None) -> list[tuple[bytes, bytes]]:
         """Keys and seals, oldest first, read on a connection of its own."""
         with closing(_connected(self._path)) as db:
-            if address is None:
-                return db.execute(_ALL, (since,)).fetchall()
-            return db.execute(_OF_ONE, (since, address)).fetchall()
+            asked = (_ALL, (since,)) if address is None else (_OF_ONE, (since, address))
+            found: list[Any] = db.execute(*asked).fetchall()
+            return found
 
     def close(self) -> None:
         self._db.close()
 
 
-def _connected(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
+def _connected(path: Path) -> apsw.Connection:
+    db = apsw.Connection(str(path))
+    db.set_busy_timeout(int(_PATIENCE_S * 1000))
     _enter_wal(db)
     db.execute("PRAGMA synchronous = NORMAL")
-    db.executescript(_SCHEMA)
+    db.execute("PRAGMA secure_delete = ON")
+    db.execute(_SCHEMA)
     return db
 
 
-def _enter_wal(db: sqlite3.Connection) -> None:
+def _enter_wal(db: apsw.Connection) -> None:
     """Of several processes that open a new file at once, all but one may find it locked, whatever
     the busy time-out: SQLite does not wait where waiting could deadlock."""
     ends_at = time.monotonic() + _PATIENCE_S
@@ -242,7 +244,7 @@ def _enter_wal(db: sqlite3.Connection) -> None:
         try:
             db.execute("PRAGMA journal_mode = WAL")
             return
-        except sqlite3.OperationalError:
+        except apsw.BusyError:
             if time.monotonic() > ends_at:
                 raise
             time.sleep(0.01)

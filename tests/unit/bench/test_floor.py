@@ -1,10 +1,10 @@
 """The floor is one only for as long as it leaves in the store what ours leave."""
 
 import os
-import sqlite3
 from contextlib import closing
 from itertools import islice
 
+import apsw
 import pytest
 
 from bench.inside import Home, made_by
@@ -62,8 +62,8 @@ def grown(rig, requests):
 
 
 def left(rig):
-    with closing(sqlite3.connect(rig.home.data / "watchword.db")) as store:
-        return [store.execute(count).fetchone()[0] or 0 for count in LEFT + BYTES]
+    with closing(apsw.Connection(str(rig.home.data / "watchword.db"))) as store:
+        return [store.execute(count).get or 0 for count in LEFT + BYTES]
 
 
 def assert_no_larger(bare, ours):

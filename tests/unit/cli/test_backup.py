@@ -1,10 +1,10 @@
 """Backups at the command line: what is refused, and what the directory is without its ring."""
 
 import shutil
-import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+import apsw
 import msgspec
 import pytest
 
@@ -91,7 +91,7 @@ def test_no_store_is_made_beside_the_log_of_another(shell, neighbour, tmp_path):
     file, log = str(tmp_path / "b"), neighbour.folder / "watchword.db-wal"
     shell("store", "backup", file)
     with_ring_of(shell, neighbour)
-    with closing(sqlite3.connect(shell.folder / "watchword.db", isolation_level=None)) as later:
+    with closing(apsw.Connection(str(shell.folder / "watchword.db"))) as later:
         later.execute("DELETE FROM records")
         shutil.copy(f"{shell.folder}/watchword.db-wal", log)
     neighbour("store", "restore", file)
@@ -132,14 +132,14 @@ def test_what_is_on_its_way_in_a_backup_is_over_in_the_store_made_of_it(shell, n
     shell("demo")
     ago(timedelta(hours=1), a_send)(shell)
     file = str(tmp_path / "b")
-    with closing(sqlite3.connect(shell.folder / "watchword.db", isolation_level=None)) as old:
+    with closing(apsw.Connection(str(shell.folder / "watchword.db"))) as old:
         for statement in opened("x'01'", "0"):
             old.execute(statement)
     shell("store", "backup", file)
     with_ring_of(shell, neighbour)
     told = neighbour.json("store", "restore", file)
     assert (told["dropped"], told["unknown"]) == (4, 2)
-    with closing(sqlite3.connect(neighbour.folder / "watchword.db")) as made:
+    with closing(apsw.Connection(str(neighbour.folder / "watchword.db"))) as made:
         ends = ("cancelled", *ENDS.values())
         assert made.execute(LEFT).fetchall() == [(end, 0, 0, None) for end in ends]
         assert made.execute(GOOD_ONCE).fetchall() == [("captchaXloose",)]
@@ -193,8 +193,8 @@ def test_an_address_goes_there_by_its_query_too(address, told):
 
 
 def test_a_backup_of_a_newer_watchword_is_left_alone(shell, neighbour, backup):
-    with closing(sqlite3.connect(backup)) as connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    with closing(apsw.Connection(str(backup))) as connection:
+        version = connection.execute("PRAGMA user_version").get
         connection.execute(f"PRAGMA user_version = {version + 1}")
     neighbour("store", "restore", str(backup))
     assert neighbour.code == 1
@@ -252,7 +252,7 @@ def test_without_its_ring_nothing_stays_that_it_alone_finds_or_opens(shell, neig
         id="c", name="shop", created_at=datetime.now(UTC), partner_id="p", private=b"lost"
     )
     hidden = ("ciam_user", "ciam_mobile", "huawei_phone", "huawei_mailbox_0a", "webhook")
-    with closing(sqlite3.connect(shell.folder / "watchword.db", isolation_level=None)) as old:
+    with closing(apsw.Connection(str(shell.folder / "watchword.db"))) as old:
         add = "INSERT INTO records VALUES (?, 'c', 1, ?, NULL)"
         old.execute(add, (CUSTOMER, msgspec.json.encode(customer)))
         for kind in (*hidden, "huawei_name_of_another"):
@@ -261,9 +261,9 @@ def test_without_its_ring_nothing_stays_that_it_alone_finds_or_opens(shell, neig
     lost = "".join(neighbour.json("store", "restore", file, "--without-ring")["lost"])
     assert "1 CIAM users" in lost
     assert "1 addresses and xaccount ids of Huawei customers" in lost
-    with closing(sqlite3.connect(neighbour.folder / "watchword.db")) as made:
+    with closing(apsw.Connection(str(neighbour.folder / "watchword.db"))) as made:
         asked = "SELECT kind, body FROM records WHERE key = 'c' ORDER BY kind"
-        (kept, body), (other, _) = made.execute(asked).fetchall()
+        (kept, body), (other, _) = made.execute(asked).get
     assert (kept, other) == (CUSTOMER, "huawei_name_of_another")
     bare, keys = msgspec.json.decode(body, type=Account), neighbour.folder / "keyring.json"
     assert bare.name == "shop"

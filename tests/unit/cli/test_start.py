@@ -10,7 +10,7 @@ from watchword.cli import run
 HEAVY = {
     *("starlette", "uvicorn", "uvloop", "httptools", "jinja2", "babel", "cryptography"),
     *("structlog", "httpx2", "aiosmtplib", "phonenumbers", "email_validator"),
-    *("prometheus_client", "sqlite3", "asyncpg", "asyncio"),
+    *("prometheus_client", "apsw", "sqlite3", "asyncpg", "asyncio"),
 }
 PROGRAM = (
     "import sys; from watchword.cli import run; code = run(sys.argv[1:]); "
@@ -39,7 +39,7 @@ def test_help_imports_nothing_heavy(words):
 def test_a_store_in_a_file_loads_no_servers_driver(tmp_path):
     """What only a fleet needs costs only a fleet."""
     _, loaded = started("app", "list", "--data", str(tmp_path))
-    assert "sqlite3" in loaded
+    assert "apsw" in loaded
     assert "asyncpg" not in loaded
 
 

@@ -3,13 +3,13 @@
 import os
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import apsw
 import pytest
 
 from tests import postgres_server
@@ -29,8 +29,8 @@ def test_a_file_is_made_and_is_up_to_date_ever_after(shell):
 
 def test_a_file_of_a_newer_watchword_is_left_alone(shell):
     shell("store", "migrate")
-    with closing(sqlite3.connect(shell.folder / "watchword.db")) as connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    with closing(apsw.Connection(str(shell.folder / "watchword.db"))) as connection:
+        version = connection.execute("PRAGMA user_version").get
         connection.execute(f"PRAGMA user_version = {version + 1}")
     assert shell("store", "migrate") == ""
     assert shell.code == 1
@@ -51,8 +51,8 @@ def older_file(shell):
     shell("app", "create", "shop")
 
     def version(change=0):
-        with closing(sqlite3.connect(shell.folder / "watchword.db")) as connection:
-            (now,) = connection.execute("PRAGMA user_version").fetchone()
+        with closing(apsw.Connection(str(shell.folder / "watchword.db"))) as connection:
+            now = connection.execute("PRAGMA user_version").get
             connection.execute(f"PRAGMA user_version = {now + change}")
             return now + change
 

@@ -1,9 +1,9 @@
 """A store that an earlier version made and used goes on under this one."""
 
-import sqlite3
 from contextlib import closing
 from datetime import timedelta
 
+import apsw
 import asyncpg
 import pytest
 
@@ -71,11 +71,10 @@ def anyio_backend():
 @pytest.fixture
 def old_file(tmp_path):
     path = tmp_path / "watchword.db"
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(apsw.Connection(str(path))) as connection:
         for statement in (*split(migrations(sqlite.__name__)[0]), *used(SQLITE)):
             connection.execute(statement)
         connection.execute("PRAGMA user_version = 1")
-        connection.commit()
     return path
 
 

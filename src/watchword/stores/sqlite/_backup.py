@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+
+import apsw
 
 from watchword.errors import StoreUnavailable
 from watchword.stores._backups import (
@@ -29,6 +30,7 @@ from watchword.stores._backups import (
 from watchword.stores._instants import instant, micros
 from watchword.stores.sqlite._connection import (
     BACKUP,
+    changed,
     connect,
     migrations,
     patiently,
@@ -52,7 +54,7 @@ async def back_up(path: Path, into: Path, tell: Tell) -> Census:
     except asyncio.CancelledError:
         stopped.set()  # the thread finds it at its next look, and takes the draft away
         raise
-    except sqlite3.Error as error:
+    except apsw.Error as error:
         raise StoreUnavailable(f"The store cannot be backed up: {error}.") from error
 
 
@@ -94,7 +96,7 @@ async def restoring(backup: Path, path: Path) -> AsyncIterator[Restoring]:
         try:
             census = await asyncio.to_thread(_unpack, backup, draft)
             store = await SqliteStore.open(draft)
-        except sqlite3.Error as error:
+        except apsw.Error as error:
             raise BackupRefused(f"{backup} cannot be restored: {error}.") from error
         try:
             yield Restoring(draft, store, census)
@@ -128,18 +130,18 @@ def _refuse_a_left_log(path: Path) -> None:
 
 
 def _look(
-    connection: sqlite3.Connection, draft: Path, tell: Tell, stopped: threading.Event
-) -> Callable[[], int]:
-    """How far it has come, by the size of the copy; not 0 ends it."""
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection: apsw.Connection, draft: Path, tell: Tell, stopped: threading.Event
+) -> Callable[[], bool]:
+    """How far it has come, by the size of the copy; True ends it."""
+    pages = connection.execute("PRAGMA page_count").get
+    free = connection.execute("PRAGMA freelist_count").get
+    size = connection.execute("PRAGMA page_size").get
     whole = max(1, (pages - free) * size)
 
-    def look() -> int:
+    def look() -> bool:
         with suppress(OSError):
             tell(min(1.0, draft.stat().st_size / whole))
-        return int(stopped.is_set())
+        return stopped.is_set()
 
     return look
 
@@ -148,7 +150,7 @@ def _unpack(backup: Path, draft: Path) -> Census:
     with backup.open("rb") as given, draft.open("wb") as copy:
         shutil.copyfileobj(given, copy, 1 << 20)
     with closing(_connected(backup, draft)) as connection:
-        (mark,) = connection.execute("PRAGMA application_id").fetchone()
+        mark = connection.execute("PRAGMA application_id").get
         if mark != BACKUP:
             raise BackupRefused(f"{backup} is no backup that watchword store backup made.")
         _refuse_broken(connection, backup)
@@ -160,29 +162,29 @@ def _unpack(backup: Path, draft: Path) -> Census:
     return census
 
 
-def _connected(backup: Path, draft: Path) -> sqlite3.Connection:
+def _connected(backup: Path, draft: Path) -> apsw.Connection:
     try:
         return connect(draft)
-    except sqlite3.DatabaseError as error:
+    except apsw.Error as error:
         raise BackupRefused(f"{backup} is no backup, or damaged: {error}.") from error
 
 
-def _refuse_broken(connection: sqlite3.Connection, path: Path) -> None:
+def _refuse_broken(connection: apsw.Connection, path: Path) -> None:
     try:
-        found = connection.execute("PRAGMA integrity_check(1)").fetchall()
-    except sqlite3.DatabaseError as error:
+        found = connection.execute("PRAGMA integrity_check(1)").get
+    except apsw.Error as error:
         raise BackupRefused(f"{path} is damaged: {error}.") from error
-    if found != [("ok",)]:
-        raise BackupRefused(f"{path} is damaged: {found[0][0]}.")
+    if found != "ok":
+        raise BackupRefused(f"{path} is damaged: {found}.")
 
 
-def _census(connection: sqlite3.Connection) -> Census:
+def _census(connection: apsw.Connection) -> Census:
     """An older schema may lack a table."""
     asked = "SELECT name FROM sqlite_master WHERE type = 'table'"
     there = {name for (name,) in connection.execute(asked)}
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = connection.execute("PRAGMA user_version").get
     rows = {
-        table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+        table: connection.execute(f"SELECT count(*) FROM {table}").get  # noqa: S608
         for table in TABLES
         if table in there
     }
@@ -199,9 +201,9 @@ def _census(connection: sqlite3.Connection) -> Census:
 def _settle(draft: Path, kinds: Sequence[str], now: datetime) -> tuple[int, int, int]:
     at = micros(now)
     with _act(draft) as connection:
-        begun = connection.execute(SQL["settle_begun"], (at,)).rowcount
-        waiting = connection.execute(SQL["settle_waiting"], (at,)).rowcount
-        challenges = connection.execute(SQL["close_all"], (at,)).rowcount
+        begun = changed(connection.execute(SQL["settle_begun"], (at,)))
+        waiting = changed(connection.execute(SQL["settle_waiting"], (at,)))
+        challenges = changed(connection.execute(SQL["close_all"], (at,)))
         for kind in kinds:
             connection.execute(SQL["forget_kind"], (kind,))
     return challenges, waiting, begun
@@ -217,11 +219,11 @@ def _forget(draft: Path, kinds: Sequence[str]) -> None:
 
 def _counted(draft: Path) -> int:
     with closing(connect(draft)) as connection:
-        return int(connection.execute(SQL["counters"]).fetchone()[0])
+        return int(connection.execute(SQL["counters"]).get)
 
 
 @contextmanager
-def _act(path: Path) -> Iterator[sqlite3.Connection]:
+def _act(path: Path) -> Iterator[apsw.Connection]:
     with closing(connect(path)) as connection:
         patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
         yield connection

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+import apsw
 import msgspec
 
 from watchword.domain.challenge import (
@@ -40,6 +40,7 @@ from watchword.ports import (
 )
 from watchword.stores._instants import maybe_micros, micros, span
 from watchword.stores._rows import naming
+from watchword.stores.sqlite._connection import changed
 from watchword.stores.sqlite._journal import tell_sent
 from watchword.stores.sqlite._limits import FailureBudget, Spending, looks_at
 from watchword.stores.sqlite._looking import Known, Look, look
@@ -52,7 +53,7 @@ _MINUTE = span(timedelta(minutes=1))
 _ONCE_KEPT = span(ONCE_KEPT)
 
 
-def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | RedrawNeeded:
+def issue(cursor: apsw.Cursor, order: Order, now: datetime) -> Issued | RedrawNeeded:
     """See ports.ChallengeStore.issue. Refusals first."""
     at, asked, once = micros(now), order.challenge, order.once
     looks = looks_at(order.demands)
@@ -90,7 +91,7 @@ def issue(cursor: sqlite3.Cursor, order: Order, now: datetime) -> Issued | Redra
     return issued
 
 
-def attempt(cursor: sqlite3.Cursor, attempt: Attempt, now: datetime) -> Judged:
+def attempt(cursor: apsw.Cursor, attempt: Attempt, now: datetime) -> Judged:
     """See ports.ChallengeStore.attempt: count, judge and consume, in that order, in one act."""
     at, once, network = micros(now), attempt.once, attempt.network
     named = naming(attempt.challenge_id, attempt.app_id)
@@ -118,7 +119,7 @@ def attempt(cursor: sqlite3.Cursor, attempt: Attempt, now: datetime) -> Judged:
     return judged
 
 
-def cancel(cursor: sqlite3.Cursor, app_id: str, challenge_id: str, now: datetime) -> Challenge:
+def cancel(cursor: apsw.Cursor, app_id: str, challenge_id: str, now: datetime) -> Challenge:
     challenge = find(cursor, app_id, challenge_id)
     if not challenge.is_open(now):
         return challenge
@@ -126,7 +127,7 @@ def cancel(cursor: sqlite3.Cursor, app_id: str, challenge_id: str, now: datetime
     return msgspec.structs.replace(challenge, state=State.CANCELLED, draws=(), closed_at=now)
 
 
-def find(cursor: sqlite3.Cursor, app_id: str, challenge_id: str) -> Challenge:
+def find(cursor: apsw.Cursor, app_id: str, challenge_id: str) -> Challenge:
     """Raises ChallengeNotFound."""
     row = cursor.execute(SQL["challenge"], naming(challenge_id, app_id)).fetchone()
     if row is None:
@@ -134,13 +135,13 @@ def find(cursor: sqlite3.Cursor, app_id: str, challenge_id: str) -> Challenge:
     return challenge_from(row)
 
 
-def _close(cursor: sqlite3.Cursor, number: int, state: State, attempts: int, at: int) -> None:
+def _close(cursor: apsw.Cursor, number: int, state: State, attempts: int, at: int) -> None:
     """Close a challenge, drop its codes, and drop what of it is still queued."""
     cursor.execute(SQL["close_challenge"], (str(state), attempts, at, number))
     cursor.execute(SQL["drop_queued"], (at, number))
 
 
-def _count(cursor: sqlite3.Cursor, number: int, question: Question, at: int) -> None:
+def _count(cursor: apsw.Cursor, number: int, question: Question, at: int) -> None:
     """Spend an attempt. The last one closes the challenge."""
     cursor.execute(SQL["tell_failed"], (at, number))
     if question.attempts_left <= 1:
@@ -149,7 +150,7 @@ def _count(cursor: sqlite3.Cursor, number: int, question: Question, at: int) -> 
         cursor.execute(SQL["count_attempt"], (number,))
 
 
-def apply(cursor: sqlite3.Cursor, writes: Sequence[Write], now: datetime) -> None:
+def apply(cursor: apsw.Cursor, writes: Sequence[Write], now: datetime) -> None:
     """Conditional record writes, all or none. Raises RecordConflict for the first misfit."""
     at = micros(now)
     for write in writes:
@@ -163,18 +164,18 @@ def apply(cursor: sqlite3.Cursor, writes: Sequence[Write], now: datetime) -> Non
                 SQL["change_record"],
                 (write.body, expires_at, write.kind, write.key, write.version, at),
             )
-        if cursor.rowcount != 1:
+        if changed(cursor) != 1:
             raise RecordConflict(write.kind, write.key)
 
 
-def _latest(cursor: sqlite3.Cursor, asked: Challenge) -> Challenge | None:
+def _latest(cursor: apsw.Cursor, asked: Challenge) -> Challenge | None:
     """The last challenge of a slot."""
     row = cursor.execute(SQL["latest_challenge"], (asked.slot, asked.app_id)).fetchone()
     return challenge_from(row) if row else None
 
 
 def _refuse_unless_open(
-    cursor: sqlite3.Cursor, latest: Challenge | None, app_id: str, only: str, now: datetime
+    cursor: apsw.Cursor, latest: Challenge | None, app_id: str, only: str, now: datetime
 ) -> None:
     """Raises ChallengeClosed when the one that may be extended is over."""
     if latest is None or latest.id != only:
@@ -214,7 +215,7 @@ def _misfit(
     return None
 
 
-def _opened(cursor: sqlite3.Cursor, asked: Challenge) -> bool:
+def _opened(cursor: apsw.Cursor, asked: Challenge) -> bool:
     """False where another one has its serial."""
     cursor.execute(
         SQL["open_challenge"],
@@ -237,11 +238,11 @@ def _opened(cursor: sqlite3.Cursor, asked: Challenge) -> bool:
             micros(asked.expires_at),
         ),
     )
-    return cursor.rowcount == 1
+    return changed(cursor) == 1
 
 
 def _extend(
-    cursor: sqlite3.Cursor,
+    cursor: apsw.Cursor,
     standing: Challenge,
     order: Order,
     repeated: Draw | None,
@@ -275,7 +276,7 @@ def _extend(
     return challenge
 
 
-def _drop_dead(cursor: sqlite3.Cursor, standing: Challenge, resend: Resend, now: datetime) -> None:
+def _drop_dead(cursor: apsw.Cursor, standing: Challenge, resend: Resend, now: datetime) -> None:
     """A code that the resend kills is not sent any more."""
     if resend is Resend.NEWEST:
         cursor.execute(SQL["drop_queued"], (micros(now), serial(standing.id)))
@@ -299,7 +300,7 @@ def _issued(challenge: Challenge, delivery: int | None, *, opened: bool) -> Issu
 
 
 def _queue(
-    cursor: sqlite3.Cursor,
+    cursor: apsw.Cursor,
     challenge: Challenge,
     parcel: Parcel,
     repeated: Draw | None,
@@ -322,10 +323,10 @@ def _queue(
             at,
         ),
     )
-    return cursor.lastrowid
+    return cursor.connection.last_insert_rowid()
 
 
-def _look_up(cursor: sqlite3.Cursor, looks: list[Look], once: Once | None, at: int) -> Known:
+def _look_up(cursor: apsw.Cursor, looks: list[Look], once: Once | None, at: int) -> Known:
     if once:
         looks.append(("once", (once.key, at)))
     return look(cursor, looks)
@@ -341,7 +342,7 @@ def _recall(known: Known, once: Once, kind: type[T]) -> T | None:
     return msgspec.msgpack.decode(found[1], type=kind)
 
 
-def _remember(cursor: sqlite3.Cursor, once: Once | None, answer: Issued | Judged, at: int) -> None:
+def _remember(cursor: apsw.Cursor, once: Once | None, answer: Issued | Judged, at: int) -> None:
     if once:
         kept = (once.key, once.request, encode(answer), at + _ONCE_KEPT)
         cursor.execute(SQL["remember_once"], kept)

@@ -9,10 +9,11 @@ left, which the writer carries after its next COMMIT, before anybody acts again.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from contextlib import closing, suppress
 from pathlib import Path
+
+import apsw
 
 from watchword.errors import StoreUnavailable
 from watchword.stores.sqlite._connection import connect
@@ -38,11 +39,11 @@ class Checkpointer:
         self._thread = threading.Thread(target=self._run, name="sqlite-checkpointer", daemon=True)
         self._thread.start()
 
-    def committed(self, cursor: sqlite3.Cursor, acts: int) -> None:
+    def committed(self, cursor: apsw.Cursor, acts: int) -> None:
         """The writer's word, after each COMMIT and before the next act."""
         if self._little_is_left:
             self._little_is_left = False
-            with suppress(sqlite3.Error):  # the next round will meet it, too
+            with suppress(apsw.Error):  # the next round will meet it, too
                 _carry(cursor)
         self._acts += acts
         if self._acts >= EVERY:
@@ -58,7 +59,7 @@ class Checkpointer:
     def _run(self) -> None:
         """Round after round; trouble with the disk ends a connection, not the thread."""
         while not self._closed:
-            with suppress(sqlite3.Error, StoreUnavailable), closing(connect(self._path)) as log:
+            with suppress(apsw.Error, StoreUnavailable), closing(connect(self._path)) as log:
                 while self._is_due():
                     pages = _carry(log.cursor())
                     if pages >= LONG:
@@ -71,7 +72,7 @@ class Checkpointer:
         return not self._closed
 
 
-def _catch_up(cursor: sqlite3.Cursor, pages: int) -> bool:
+def _catch_up(cursor: apsw.Cursor, pages: int) -> bool:
     """Carry what came while the last round ran, again and again; whether little is left."""
     for _ in range(_MOST_ROUNDS):
         before, pages = pages, _carry(cursor)
@@ -80,8 +81,8 @@ def _catch_up(cursor: sqlite3.Cursor, pages: int) -> bool:
     return False
 
 
-def _carry(cursor: sqlite3.Cursor) -> int:
+def _carry(cursor: apsw.Cursor) -> int:
     """One round, which stops nobody; of how many pages the log was when it began, -1 where another
     process is at it."""
-    _, pages, _ = cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    _, pages, _ = cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").get
     return int(pages)

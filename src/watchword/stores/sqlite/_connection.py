@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 import random
-import sqlite3
 import time
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
+import apsw
+
 from watchword.errors import StoreUnavailable
 from watchword.stores._statements import BEHIND
 
 T = TypeVar("T")
 
+_ASKED_AMISS = (
+    apsw.BindingsError,
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.RangeError,
+    apsw.TooBigError,
+)
 PATIENCE_S = 2.0
 NAP_S = 0.001
 _PAGE_BYTES = 2048
@@ -27,23 +35,20 @@ BACKUP = 0x77776261
 """What marks a backup, as SQLite's application_id; "wwba" in ASCII. What was open in it is still
 open there, so that no server may use it as it is."""
 
-# sqlite3 looks for an adapter of every blob it is given, and finds out at length that there is
-# none: this one gives the blob back.
-sqlite3.register_adapter(bytes, bytes.__bytes__)
 
-
-def connect(path: Path, *, cache_kib: int = _LOOK_CACHE_KIB) -> sqlite3.Connection:
+def connect(path: Path, *, cache_kib: int = _LOOK_CACHE_KIB) -> apsw.Connection:
     """Open the file as every connection of ours does: WAL, and a COMMIT that is on the disk.
 
     SQLite's own busy time-out sleeps far too long for locks that are held for a millisecond, so
-    it is off and `patiently` waits instead.
+    it is off and `patiently` waits instead. Plans are stable, for a statement that may be planned
+    by its values is compiled anew with each of them.
     """
-    connection = sqlite3.connect(
-        path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
-    )
+    connection = apsw.Connection(str(path), statementcachesize=256)
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-    patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
+    patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")
     connection.execute("PRAGMA temp_store = MEMORY")
@@ -53,25 +58,37 @@ def connect(path: Path, *, cache_kib: int = _LOOK_CACHE_KIB) -> sqlite3.Connecti
 def patiently(step: Callable[[], T]) -> T:
     """Repeat `step` while another process holds the lock, with a jittered nap under 1 ms between.
 
-    Raises StoreUnavailable after 2 s.
+    Raises StoreUnavailable after 2 s, and at once what is no lock.
     """
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             return step()
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() > deadline:
+        except apsw.Error as error:
+            if not is_busy(error):
+                raise
+            if time.monotonic() > deadline:
                 raise StoreUnavailable from error
         time.sleep(random.random() * NAP_S)  # noqa: S311 (jitter, not a secret)
 
 
-def is_busy(error: sqlite3.Error) -> bool:
-    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+def is_busy(error: apsw.Error) -> bool:
+    return isinstance(error, (apsw.BusyError, apsw.LockedError))
 
 
-def touch(cursor: sqlite3.Cursor) -> None:
+def is_trouble(error: Exception) -> bool:
+    """Whether it lies with the file, the disk or a lock, and not with what an act asked for."""
+    return isinstance(error, apsw.Error) and not isinstance(error, _ASKED_AMISS)
+
+
+def changed(cursor: apsw.Cursor) -> int:
+    """How many rows the last statement wrote, leaving out what its triggers did."""
+    return cursor.connection.changes()
+
+
+def touch(cursor: apsw.Cursor) -> None:
     """The smallest change that a COMMIT has to put on the disk."""
-    (version,) = cursor.execute("PRAGMA user_version").fetchone()
+    version = cursor.execute("PRAGMA user_version").get
     cursor.execute(f"PRAGMA user_version = {version}")
 
 
@@ -104,8 +121,8 @@ def migrations() -> list[str]:
     return [folder.joinpath(name).read_text("utf-8") for name in names]
 
 
-def _migrate(connection: sqlite3.Connection, *, upgrades: bool) -> tuple[int, int]:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+def _migrate(connection: apsw.Connection, *, upgrades: bool) -> tuple[int, int]:
+    version = connection.execute("PRAGMA user_version").get
     steps = migrations()
     if version > len(steps):
         raise StoreUnavailable("This file was made by a newer watchword.")
@@ -118,14 +135,14 @@ def _migrate(connection: sqlite3.Connection, *, upgrades: bool) -> tuple[int, in
     return version, len(steps)
 
 
-def _refuse_a_draft(connection: sqlite3.Connection) -> None:
+def _refuse_a_draft(connection: apsw.Connection) -> None:
     columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(challenges)")}
     if columns and "serial" not in columns:
         raise StoreUnavailable("This file is older than 0.1.0; begin with another data folder.")
 
 
-def _refuse_a_backup(connection: sqlite3.Connection) -> None:
-    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+def _refuse_a_backup(connection: apsw.Connection) -> None:
+    mark = connection.execute("PRAGMA application_id").get
     if mark == BACKUP:
         raise StoreUnavailable(
             "This file is a backup: move it elsewhere, then run watchword store restore on it."
@@ -137,7 +154,7 @@ def split(script: str) -> list[str]:
     found, current = [], ""
     for line in script.splitlines(keepends=True):
         current += line
-        if sqlite3.complete_statement(current):
+        if apsw.complete(current):
             found.append(current)
             current = ""
     return found

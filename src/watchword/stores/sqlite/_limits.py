@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+
+import apsw
 
 from watchword.domain.failures import Budget, Failures
 from watchword.domain.quota import Demand, Quota
@@ -20,21 +21,21 @@ _PAGE = 32
 _NONE = Failures()
 
 
-def spend(cursor: sqlite3.Cursor, demands: Sequence[Demand], now: datetime) -> None:
+def spend(cursor: apsw.Cursor, demands: Sequence[Demand], now: datetime) -> None:
     """See ports.LimitStore.spend."""
     spending = _spending(cursor, demands, now)
     spending.refuse_if_spent()
     spending.spend()
 
 
-def spent(cursor: sqlite3.Cursor, demands: Sequence[Demand], now: datetime) -> bool:
+def spent(cursor: apsw.Cursor, demands: Sequence[Demand], now: datetime) -> bool:
     """See ports.LimitStore.spent. Writes nothing, so a reader may ask."""
     spending = _spending(cursor, demands, now)
     spending.refuse_if_spent()
     return spending.counts_something
 
 
-def forget(cursor: sqlite3.Cursor, counters: Sequence[bytes]) -> None:
+def forget(cursor: apsw.Cursor, counters: Sequence[bytes]) -> None:
     """Whether they trail or follow the calendar."""
     rows = [(counter,) for counter in counters]
     cursor.executemany(SQL["forget_pages"], rows)
@@ -46,7 +47,7 @@ def looks_at(demands: Sequence[Demand]) -> list[Look]:
     return [("tally" if one.closes_at else "newest_page", (one.counter,)) for one in demands]
 
 
-def _spending(cursor: sqlite3.Cursor, demands: Sequence[Demand], now: datetime) -> Spending:
+def _spending(cursor: apsw.Cursor, demands: Sequence[Demand], now: datetime) -> Spending:
     known = look(cursor, looks_at(demands)) if demands else {}
     return Spending(cursor, known, demands, micros(now))
 
@@ -55,7 +56,7 @@ class Spending:
     """One unit of every quota that an act demands: looked at first, then spent together."""
 
     def __init__(
-        self, cursor: sqlite3.Cursor, known: Known, demands: Sequence[Demand], at: int
+        self, cursor: apsw.Cursor, known: Known, demands: Sequence[Demand], at: int
     ) -> None:
         self._cursor = cursor
         self._first: list[tuple[bytes, bytes, int]] = []
@@ -95,9 +96,7 @@ class _Trail:
 
     __slots__ = ("_asked_at", "_at", "_before", "_cursor", "_demand", "_instants", "_newest")
 
-    def __init__(
-        self, cursor: sqlite3.Cursor, page: tuple[Any, ...], demand: Demand, at: int
-    ) -> None:
+    def __init__(self, cursor: apsw.Cursor, page: tuple[Any, ...], demand: Demand, at: int) -> None:
         self._cursor, self._demand, self._asked_at = cursor, demand, at
         self._before: int = page[0]
         self._instants: bytes = page[1]
@@ -155,7 +154,7 @@ class _Tally:
     __slots__ = ("_amount", "_at", "_closes", "_cursor", "_demand", "_opens")
 
     def __init__(
-        self, cursor: sqlite3.Cursor, tally: tuple[int, ...] | None, demand: Demand, at: int
+        self, cursor: apsw.Cursor, tally: tuple[int, ...] | None, demand: Demand, at: int
     ) -> None:
         self._cursor, self._demand, self._at = cursor, demand, at
         self._opens = maybe_micros(demand.opens_at) or 0
@@ -184,7 +183,7 @@ class FailureBudget:
 
     def __init__(
         self,
-        cursor: sqlite3.Cursor,
+        cursor: apsw.Cursor,
         known: Known,
         destination: bytes,
         network: bytes,

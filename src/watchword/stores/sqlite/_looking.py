@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from functools import cache
 from itertools import chain
 from typing import Any
+
+import apsw
 
 from watchword.stores.sqlite._queries import SQL
 
@@ -17,10 +18,12 @@ Known = dict[tuple[str, bytes], tuple[Any, ...]]
 """What was found under (name, key)."""
 
 
-def look(cursor: sqlite3.Cursor, looks: Iterable[Look]) -> Known:
+def look(cursor: apsw.Cursor, looks: Iterable[Look]) -> Known:
     """What was found; nothing stands for what is not there."""
     names, parameters = zip(*looks, strict=True)
-    found = cursor.execute(_all(names), tuple(chain.from_iterable(parameters))).fetchall()
+    found: list[tuple[Any, ...]] = cursor.execute(
+        _all(names), tuple(chain.from_iterable(parameters))
+    ).fetchall()
     return {row[:2]: row[2:] for row in found}
 
 

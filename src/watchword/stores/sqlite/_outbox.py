@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+import apsw
+
 from watchword.domain.challenge import State
 from watchword.domain.delivery import DeliveryState, Handover, Leased, Turns
 from watchword.stores._instants import instant, maybe_micros, micros
+from watchword.stores.sqlite._connection import changed
 from watchword.stores.sqlite._queries import SQL
 
 _MOST_SETTLED = 64
@@ -19,7 +21,7 @@ _MOST_SETTLED = 64
 
 
 def lease(
-    cursor: sqlite3.Cursor,
+    cursor: apsw.Cursor,
     channel: str,
     now: datetime,
     *,
@@ -50,7 +52,7 @@ def lease(
     return leased
 
 
-def _line(cursor: sqlite3.Cursor, channel: str, turns: Turns) -> list[tuple[int, bool, str]]:
+def _line(cursor: apsw.Cursor, channel: str, turns: Turns) -> list[tuple[int, bool, str]]:
     """Who may be next, whoever holds the fewest places first; those served last come after their
     equals."""
     apps = [app for (app,) in cursor.execute(SQL["apps_in_line"], (channel,))]
@@ -90,27 +92,27 @@ def _leased(row: tuple[Any, ...], channel: str) -> Leased:
 
 
 def begin_sending(
-    cursor: sqlite3.Cursor, leased: Sequence[Leased], now: datetime, *, ttl: timedelta, again: bool
+    cursor: apsw.Cursor, leased: Sequence[Leased], now: datetime, *, ttl: timedelta, again: bool
 ) -> Sequence[Leased]:
     """See ports.DeliveryStore.begin_sending."""
     at, until = micros(now), micros(now + ttl)
     going = []
     for one in leased:
         cursor.execute(SQL["begin_sending"], (until, one.id, one.token, again, at))
-        if cursor.rowcount == 1:
+        if changed(cursor) == 1:
             going.append(one)
         else:
             cursor.execute(SQL["expire_leased"], (at, one.id, one.token, again, at))
     return going
 
 
-def hand_back(cursor: sqlite3.Cursor, leased: Sequence[Leased]) -> None:
+def hand_back(cursor: apsw.Cursor, leased: Sequence[Leased]) -> None:
     """See ports.DeliveryStore.hand_back."""
     cursor.executemany(SQL["hand_back"], [(one.id, one.token) for one in leased])
 
 
 def record_handovers(
-    cursor: sqlite3.Cursor, handovers: Sequence[Handover], *, provider: str, now: datetime
+    cursor: apsw.Cursor, handovers: Sequence[Handover], *, provider: str, now: datetime
 ) -> None:
     """See ports.DeliveryStore.record_handovers."""
     at = micros(now)
@@ -118,18 +120,18 @@ def record_handovers(
         if one.state is DeliveryState.QUEUED:
             due_at = maybe_micros(one.not_before) or at
             cursor.execute(SQL["queue_again"], (provider, one.reason, due_at, one.id, one.token))
-            if cursor.rowcount == 0:
+            if changed(cursor) == 0:
                 cursor.execute(SQL["settle_in_vain"], (at, one.id, one.token))
             continue
         cursor.execute(
             SQL["record_handover"],
             (one.state.value, provider, one.reference, one.reason, at, one.id, one.token),
         )
-        if one.state is DeliveryState.FAILED and cursor.rowcount == 1:
+        if one.state is DeliveryState.FAILED and changed(cursor) == 1:
             _cancel_refused(cursor, one.id, at)
 
 
-def _cancel_refused(cursor: sqlite3.Cursor, delivery: int, at: int) -> None:
+def _cancel_refused(cursor: apsw.Cursor, delivery: int, at: int) -> None:
     """Where a dialect reports a refusal, the code that never arrived dies with it."""
     row = cursor.execute(SQL["challenge_to_cancel"], (delivery,)).fetchone()
     if row:

@@ -8,11 +8,12 @@ than they are swept: now and then the sweeper walks past all of them.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import apsw
 
 from watchword.ports import Swept
 from watchword.stores._instants import micros, span
@@ -46,7 +47,7 @@ class _Kind(NamedTuple):
     """How rows of a kind are found, and the statements that drop one by its key: each is told the
     instant, too, and leaves what must not go any more."""
 
-    find: Callable[[sqlite3.Cursor, int, int, _Place], _Step]
+    find: Callable[[apsw.Cursor, int, int, _Place], _Step]
     drop: tuple[str, ...]
 
 
@@ -71,7 +72,7 @@ class Handful(NamedTuple):
         return sum(len(rows) for _, rows in self.rows)
 
 
-def found(cursor: sqlite3.Cursor, now: datetime, most: int, progress: Progress) -> Handful:
+def found(cursor: apsw.Cursor, now: datetime, most: int, progress: Progress) -> Handful:
     """At most `most` rows, each kind in turn; a challenge goes with its deliveries. Changes
     nothing."""
     turn, places, at = progress.turn, list(progress.places), micros(now)
@@ -89,7 +90,7 @@ def found(cursor: sqlite3.Cursor, now: datetime, most: int, progress: Progress) 
     return Handful(at, rows, Progress(turn, tuple(places)), more)
 
 
-def sweep(cursor: sqlite3.Cursor, handful: Handful) -> Swept:
+def sweep(cursor: apsw.Cursor, handful: Handful) -> Swept:
     for kind, rows in handful.rows:
         told = [(handful.at, *row) for row in rows]
         for statement in _KINDS[kind].drop:
@@ -97,12 +98,12 @@ def sweep(cursor: sqlite3.Cursor, handful: Handful) -> Swept:
     return Swept(handful.amount, handful.more)
 
 
-def _expired(cursor: sqlite3.Cursor, at: int, most: int, place: _Place) -> _Step:
+def _expired(cursor: apsw.Cursor, at: int, most: int, place: _Place) -> _Step:
     """Challenges that expired unanswered: their codes go, and what was still to be sent."""
     # All begin anew where the clock stepped back.
     after = (place.instant, *(place.key or (-1,))) if place.instant <= at else (0, -1)
     looks = most * _LOOKS
-    looked_at = cursor.execute(SQL["walk_expired"], (*after, at, looks)).fetchall()
+    looked_at: list[Any] = cursor.execute(SQL["walk_expired"], (*after, at, looks)).fetchall()
     rows: list[_Row] = []
     for instant, serial, is_open in looked_at:
         if is_open and len(rows) == most:
@@ -113,14 +114,15 @@ def _expired(cursor: sqlite3.Cursor, at: int, most: int, place: _Place) -> _Step
     return _Step(rows, place, more=len(looked_at) == looks)
 
 
-def _old(look: str, kept: int, cursor: sqlite3.Cursor, at: int, most: int, place: _Place) -> _Step:
+def _old(look: str, kept: int, cursor: apsw.Cursor, at: int, most: int, place: _Place) -> _Step:
     """Rows whose key is the first column; the others are there to have been read."""
-    rows = cursor.execute(SQL[look], (at - kept, most)).fetchall()
+    rows: list[Any] = cursor.execute(SQL[look], (at - kept, most)).fetchall()
     return _Step([row[:1] for row in rows], place)
 
 
-def _old_records(cursor: sqlite3.Cursor, at: int, most: int, place: _Place) -> _Step:
-    return _Step(cursor.execute(SQL["old_records"], (at, most)).fetchall(), place)
+def _old_records(cursor: apsw.Cursor, at: int, most: int, place: _Place) -> _Step:
+    rows: list[Any] = cursor.execute(SQL["old_records"], (at, most)).fetchall()
+    return _Step(rows, place)
 
 
 class _Walk(NamedTuple):
@@ -134,7 +136,7 @@ class _Walk(NamedTuple):
 def _idle(
     walk: _Walk,
     start: tuple[bytes | int, ...],
-    cursor: sqlite3.Cursor,
+    cursor: apsw.Cursor,
     at: int,
     most: int,
     place: _Place,
@@ -146,7 +148,7 @@ def _idle(
     looks = most * _LOOKS
     last = cursor.execute(SQL[walk.step], (*after, looks - 1)).fetchone()
     idle = SQL[walk.idle_until if last else walk.idle]
-    rows = cursor.execute(idle, (*after, *(last or ()), at, most)).fetchall()
+    rows: list[Any] = cursor.execute(idle, (*after, *(last or ()), at, most)).fetchall()
     if len(rows) == most:
         return _Step(rows, _Place(key=rows[-1]), more=True)
     if last:

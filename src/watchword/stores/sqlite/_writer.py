@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -22,14 +21,22 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+import apsw
 import msgspec
 
 from watchword.errors import StoreUnavailable
 from watchword.stores.sqlite._checkpointer import Checkpointer
-from watchword.stores.sqlite._connection import NAP_S, PATIENCE_S, connect, is_busy, touch
+from watchword.stores.sqlite._connection import (
+    NAP_S,
+    PATIENCE_S,
+    connect,
+    is_busy,
+    is_trouble,
+    touch,
+)
 
 T = TypeVar("T")
-Act = Callable[[sqlite3.Cursor], T]
+Act = Callable[[apsw.Cursor], T]
 
 MOST_IN_ONE_COMMIT = 128
 MOST_WAITING = 10_000
@@ -47,16 +54,16 @@ class _Waiting(msgspec.Struct):
     result: Any = None
     error: BaseException | None = None
 
-    def run(self, cursor: sqlite3.Cursor) -> None:
+    def run(self, cursor: apsw.Cursor) -> None:
         """Do the act, anew if it was done before. Raises only what ends the whole transaction:
         trouble with the disk."""
         self.result = self.error = None
         try:
             self.result = self.act(cursor)
-        except sqlite3.OperationalError:
-            raise
-        except Exception as error:  # a defect is its own caller's: the others are not to suffer
-            self.error = error
+        except Exception as error:
+            if is_trouble(error):
+                raise
+            self.error = error  # a defect is its own caller's: the others are not to suffer
 
     def answer(self) -> None:
         if self.future.done():
@@ -83,7 +90,7 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._loop = asyncio.get_running_loop()
-        self._connection: sqlite3.Connection | None = None
+        self._connection: apsw.Connection | None = None
         self._waiting: list[_Waiting] = []
         self._taking_turns = False
         self._carefully = False
@@ -160,7 +167,7 @@ class Writer:
         cursor = self._connection.cursor()
         try:
             cursor.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as trouble:
+        except apsw.Error as trouble:
             self._wait_or_give_up(trouble, deadline)
             return
         batch = self._waiting[:MOST_IN_ONE_COMMIT]
@@ -170,7 +177,7 @@ class Writer:
             is_whole = run(cursor, batch)
             if not is_whole:
                 cursor.execute("ROLLBACK")
-        except sqlite3.Error as trouble:
+        except apsw.Error as trouble:
             self._fail(batch, trouble)
             return
         if is_whole:
@@ -180,7 +187,7 @@ class Writer:
             self._carefully = True
             self._turn(None)
 
-    def _wait_or_give_up(self, trouble: sqlite3.Error, deadline: float | None) -> None:
+    def _wait_or_give_up(self, trouble: apsw.Error, deadline: float | None) -> None:
         now = time.monotonic()
         deadline = deadline or now + PATIENCE_S
         if is_busy(trouble) and now < deadline:
@@ -232,15 +239,15 @@ class Writer:
     def _connect(self) -> None:
         try:
             self._connection = connect(self._path, cache_kib=CACHE_KIB)
-        except (sqlite3.Error, StoreUnavailable) as trouble:
+        except (apsw.Error, StoreUnavailable) as trouble:
             self._tell(self._fail_all, trouble)
         else:
             self._tell(self._turn, None)
 
-    def _commit(self, cursor: sqlite3.Cursor, batch: list[_Waiting]) -> None:
+    def _commit(self, cursor: apsw.Cursor, batch: list[_Waiting]) -> None:
         try:
             cursor.execute("COMMIT")
-        except sqlite3.Error as trouble:
+        except apsw.Error as trouble:
             _disown(cursor)
             self._tell(self._fail, batch, trouble)
         else:
@@ -252,27 +259,28 @@ class Writer:
             self._loop.call_soon_threadsafe(what, *said)
 
 
-def _disown(cursor: sqlite3.Cursor) -> None:
+def _disown(cursor: apsw.Cursor) -> None:
     """Take back what a failed COMMIT may have left whole in the log, where it only failed to reach
     the disk: after a crash it would be found there and believed. An idle commit goes over its
     beginning, which does the work even if that commit fails in the same way."""
-    with suppress(sqlite3.Error):
-        cursor.connection.rollback()
+    with suppress(apsw.Error):
+        if cursor.connection.in_transaction:
+            cursor.execute("ROLLBACK")
         touch(cursor)
 
 
-def _run(cursor: sqlite3.Cursor, batch: list[_Waiting]) -> bool:
+def _run(cursor: apsw.Cursor, batch: list[_Waiting]) -> bool:
     """Run the acts one after the other; False as soon as one is refused that had written."""
     connection = cursor.connection
     for waiting in batch:
-        changes = connection.total_changes
+        changes = connection.total_changes()
         waiting.run(cursor)
-        if waiting.error is not None and connection.total_changes != changes:
+        if waiting.error is not None and connection.total_changes() != changes:
             return False
     return True
 
 
-def _run_apart(cursor: sqlite3.Cursor, batch: list[_Waiting]) -> bool:
+def _run_apart(cursor: apsw.Cursor, batch: list[_Waiting]) -> bool:
     """Run each act in a savepoint of its own, so that what it had written goes with it."""
     for waiting in batch:
         cursor.execute("SAVEPOINT act")

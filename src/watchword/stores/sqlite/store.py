@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+
+import apsw
 
 from watchword.domain.challenge import Challenge
 from watchword.domain.delivery import (
@@ -61,7 +62,7 @@ from watchword.stores._rows import (
 from watchword.stores._text import is_text
 from watchword.stores.sqlite import _challenges, _journal, _limits, _outbox
 from watchword.stores.sqlite._condition import condition
-from watchword.stores.sqlite._connection import connect, patiently, prepare, touch
+from watchword.stores.sqlite._connection import changed, connect, patiently, prepare, touch
 from watchword.stores.sqlite._queries import SQL
 from watchword.stores.sqlite._rows import challenge_from, sealed_challenge_from, unpacked
 from watchword.stores.sqlite._sweeping import START, found, sweep
@@ -82,7 +83,7 @@ class SqliteStore:
         self._writer = Writer(path)
         self._readers = ThreadPoolExecutor(_READERS, "sqlite-reader")
         self._local = threading.local()
-        self._reading: list[sqlite3.Connection] = []
+        self._reading: list[apsw.Connection] = []
         self._swept = START
 
     @classmethod
@@ -120,7 +121,7 @@ class SqliteStore:
         return await self._read(lambda cursor: _challenges.find(cursor, app_id, challenge_id))
 
     async def latest(self, app_id: str, slot: bytes) -> Challenge:
-        def look(cursor: sqlite3.Cursor) -> Challenge:
+        def look(cursor: apsw.Cursor) -> Challenge:
             row = cursor.execute(SQL["latest_challenge"], (slot, app_id)).fetchone()
             if row is None:
                 raise ChallengeNotFound
@@ -162,9 +163,7 @@ class SqliteStore:
         )
 
     async def next_due(self, channel: str) -> datetime | None:
-        (due_at,) = await self._read(
-            lambda cursor: cursor.execute(SQL["next_due"], (channel,)).fetchone()
-        )
+        ((due_at,),) = await self._rows("next_due", (channel,))
         return maybe_instant(due_at)
 
     async def deliveries(self, app_id: str, challenge_id: str) -> Sequence[Delivery]:
@@ -187,7 +186,7 @@ class SqliteStore:
     ) -> bool:
         told = (state.value, reason, micros(now), delivery, by_receipt)
         return await self._writer.run(
-            lambda cursor: cursor.execute(SQL["settle_told"], told).rowcount == 1
+            lambda cursor: changed(cursor.execute(SQL["settle_told"], told)) == 1
         )
 
     async def waiting_before(self, delivery: Delivery) -> int:
@@ -202,7 +201,7 @@ class SqliteStore:
         return [listed_from(row) for row in rows]
 
     async def due_notices(self) -> Sequence[tuple[str, datetime]]:
-        rows = await self._read(lambda cursor: cursor.execute(SQL["due_notices"]).fetchall())
+        rows = await self._rows("due_notices", ())
         return [(webhook, instant(due_at)) for webhook, due_at in rows]
 
     async def lease_notices(
@@ -215,7 +214,7 @@ class SqliteStore:
         return [notice_from(row) for row in rows]
 
     async def record_notice(self, end: NoticeEnd) -> None:
-        def record(cursor: sqlite3.Cursor) -> None:
+        def record(cursor: apsw.Cursor) -> None:
             if end.due_at is None:
                 cursor.execute(SQL["end_notice"], (end.id, end.token))
             else:
@@ -264,10 +263,7 @@ class SqliteStore:
         return [shape(row) for row in rows]
 
     async def open_until(self, opened_by: datetime, now: datetime) -> datetime | None:
-        asked = (micros(now), micros(opened_by))
-        (until,) = await self._read(
-            lambda cursor: cursor.execute(SQL["open_until"], asked).fetchone()
-        )
+        ((until,),) = await self._rows("open_until", (micros(now), micros(opened_by)))
         return maybe_instant(until)
 
     async def write(self, writes: Sequence[Write], now: datetime) -> None:
@@ -301,8 +297,8 @@ class SqliteStore:
         return Failures(tuple(map(instant, unpacked(rows[0][2]))), rows[0][3])
 
     async def unlock(self, destination: bytes) -> bool:
-        def forget(cursor: sqlite3.Cursor) -> bool:
-            return cursor.execute(SQL["forget_failures"], (destination,)).rowcount > 0
+        def forget(cursor: apsw.Cursor) -> bool:
+            return changed(cursor.execute(SQL["forget_failures"], (destination,))) > 0
 
         return await self._writer.run(forget)
 
@@ -367,7 +363,7 @@ class SqliteStore:
     async def scrub(self) -> None:
         try:
             await asyncio.to_thread(_journal.scrub, self._path)
-        except sqlite3.Error as error:
+        except apsw.Error as error:
             raise StoreUnavailable(f"The store could not be scrubbed: {error}.") from error
 
     async def ready(self) -> None:
@@ -399,27 +395,27 @@ class SqliteStore:
     async def _rows(self, name: str, asked: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         return await self._read(lambda cursor: cursor.execute(SQL[name], asked).fetchall())
 
-    async def _glance(self, look: Callable[[sqlite3.Cursor], T]) -> T:
+    async def _glance(self, look: Callable[[apsw.Cursor], T]) -> T:
         """Look here and now, as acts do: for one row by its key, a thread costs more than the look.
         Raises StoreUnavailable."""
         try:
             return look(self._reader().cursor())
-        except sqlite3.Error:  # a lock that passes, or a fault: the patient way finds out
+        except apsw.Error:  # a lock that passes, or a fault: the patient way finds out
             return await self._read(look)
 
-    async def _read(self, look: Callable[[sqlite3.Cursor], T]) -> T:
+    async def _read(self, look: Callable[[apsw.Cursor], T]) -> T:
         """Run a look on a reader thread, with its own connection. Raises StoreUnavailable."""
 
         def run() -> T:
             try:
                 return patiently(lambda: look(self._reader().cursor()))
-            except sqlite3.Error as error:
+            except apsw.Error as error:
                 raise StoreUnavailable from error
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
-    def _reader(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+    def _reader(self) -> apsw.Connection:
+        connection: apsw.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = connect(self._path)
             connection.execute("PRAGMA query_only = ON")
@@ -433,12 +429,12 @@ async def migrate(path: Path, *, upgrades: bool = True) -> tuple[int, int]:
     as `prepare` says."""
     try:
         return await asyncio.to_thread(prepare, path, upgrades=upgrades)
-    except (sqlite3.Error, OSError) as error:
+    except (apsw.Error, OSError) as error:
         raise StoreUnavailable(f"The store cannot be opened: {error}.") from error
 
 
-def _durability(cursor: sqlite3.Cursor) -> tuple[str, int]:
+def _durability(cursor: apsw.Cursor) -> tuple[str, int]:
     """What a connection of ours reads back: its journal mode, and its synchronous level."""
-    (mode,) = cursor.execute("PRAGMA journal_mode").fetchone()
-    (level,) = cursor.execute("PRAGMA synchronous").fetchone()
+    mode = cursor.execute("PRAGMA journal_mode").get
+    level = cursor.execute("PRAGMA synchronous").get
     return mode, level
