@@ -62,6 +62,18 @@ async def test_every_connection_reads_back_wal_and_full(store, path):
         assert pragmas(connection) == ("wal", FULL, 0)
 
 
+def test_what_is_deleted_is_in_no_byte_of_the_file(path):
+    """Whatever the SQLite at hand does by itself."""
+    prepare(path)
+    with closing(connect(path)) as connection:
+        connection.execute("INSERT INTO records VALUES ('kind', 'a told secret', 1, x'00', NULL)")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert b"a told secret" in path.read_bytes()
+        connection.execute("DELETE FROM records")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert b"a told secret" not in path.read_bytes()
+
+
 def test_connections_are_opened_in_one_place():
     opened = [
         (file.name, count)
