@@ -226,7 +226,7 @@ class Writer:
 
     def _drop(self) -> None:
         if self._connection is not None:
-            self._connection.close()
+            self._connection.close(force=True)  # whatever state its cursors are in
             self._connection = None
 
     # On the writer's thread, while the loop leaves the connection alone:
