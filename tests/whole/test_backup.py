@@ -245,7 +245,7 @@ def grow(house):
     """Make it a store that takes a while to read."""
     if house.place.kind == "sqlite":
         path = house.place.address.removeprefix("sqlite:///")
-        with closing(apsw.Connection(str(path))) as connection:
+        with closing(apsw.Connection(path)) as connection:
             connection.execute(JUNK["sqlite"])
     else:
         postgres_server.rows(house.place.address, JUNK["postgresql"])
