@@ -1,10 +1,12 @@
-"""A disk that fails at COMMIT: everyone is told to try again, and nothing is half done."""
+"""A disk that fails at COMMIT, or garbles a page: everyone is told to try again, and nothing is
+half done."""
 
 import itertools
 import json
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import httpx2
@@ -37,13 +39,21 @@ def serving(house, disk):
 
 @pytest.fixture
 def api(house, serving):
-    key = json.loads(house.run("demo", "--json").stdout)["native"]["api_key"]
-    limits = httpx2.Limits(max_connections=CALLERS)
-    headers = {"authorization": f"Bearer {key}"}
-    with httpx2.Client(
-        base_url=serving["base_url"], headers=headers, limits=limits, timeout=DEADLINE_S
-    ) as api:
+    with calling(serving, key_of(house)) as api:
         yield api
+
+
+def key_of(house):
+    return json.loads(house.run("demo", "--json").stdout)["native"]["api_key"]
+
+
+def calling(serving, key):
+    return httpx2.Client(
+        base_url=serving["base_url"],
+        headers={"authorization": f"Bearer {key}"},
+        limits=httpx2.Limits(max_connections=CALLERS),
+        timeout=DEADLINE_S,
+    )
 
 
 def number():
@@ -161,3 +171,52 @@ def test_what_was_not_done_does_not_come_back(house, api, disk, kind):
     assert house.rows("SELECT DISTINCT state FROM challenges") == [("pending",)]
     house.process = house.start()
     house.announced()
+
+
+@contextmanager
+def garbled(house, table):
+    """The first page of a table is not what was written there, until the end of the block."""
+    asked = "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = "
+    [(page, size)] = house.rows(f"{asked}'{table}'")
+    file = house.folder / "watchword.db"
+    whole = swapped(file, (page - 1) * size, b"\xff" * size)
+    try:
+        yield
+    finally:
+        swapped(file, (page - 1) * size, whole)
+
+
+def swapped(file, begin, put):
+    """Puts these bytes there, and gives those that were."""
+    with file.open("r+b") as open_file:
+        open_file.seek(begin)
+        found = open_file.read(len(put))
+        open_file.seek(begin)
+        open_file.write(put)
+    return found
+
+
+def acted(house):
+    """What acts have left; a server that starts leaves a record of itself."""
+    return {table: amount for table, amount in counts(house).items() if table != "records"}
+
+
+def test_a_page_that_cannot_be_believed_is_trouble_with_the_disk(house):
+    """Not a defect of the act that met it. Once the page is back, the same process serves."""
+    key = key_of(house)
+    with house.serving() as serving, calling(serving, key) as api:
+        assert send(api, number(), str(uuid.uuid4())).status_code == 201
+        eventually(lambda: not unsettled(house), "an empty outbox")
+    before = acted(house)
+    to, once = number(), str(uuid.uuid4())
+    with ExitStack() as stack:
+        with garbled(house, "spent"):
+            api = stack.enter_context(calling(stack.enter_context(house.serving()), key))
+            assert asks_to_try_again(send(api, to, once))
+            assert api.get("/livez").status_code == 200
+        assert acted(house) == before
+        answer = send(api, to, once)
+        assert answer.status_code == 201
+        assert "idempotency-replayed" not in answer.headers
+        eventually(lambda: not unsettled(house), "an empty outbox")
+    assert is_whole(house)
