@@ -133,7 +133,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`hard_stop` keeps a destination with 100 failures in a row refused until it is unlocked."""
+    """`hard_stop` keeps a destination with 100 failures in a row refused until it is unlocked, or
+    these are forgotten."""
 
     hard_stop: bool = False
 
